@@ -1,0 +1,110 @@
+"""What a run is made of: one frozen model per noun, saved with the run so that it can be repeated."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from finetune.errors import BadInput
+
+EMBEDDED = "embedded"
+"""The name that stands for the weights of Harvester's embedded teacher."""
+
+
+class _Noun(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lora(_Noun):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha/rank · B A, with W frozen."""
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[int, Field(ge=1)] = 32
+    targets: tuple[str, ...] | None = None  # name endings of linear layers; None = every one but the output head
+
+    @model_validator(mode="after")
+    def _head_stays_frozen(self) -> Self:
+        # The loss runs the plain head at the supervised positions only: an adapter on it would be bypassed.
+        if self.targets is not None and any(name.split(".")[-1] == "lm_head" for name in self.targets):
+            raise ValueError("lm_head cannot be a target; the output head stays frozen")
+        return self
+
+
+class Batching(_Noun):
+    """How many rows go through the model together, and how long a row may be."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 4  # rows in one forward pass: sets the memory
+    grad_accum: Annotated[int, Field(ge=1)] = 1  # forward passes in one optimiser step
+    max_length: Annotated[int, Field(ge=2)] = 1024  # tokens, prompt and answer together; longer rows are left out
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that one optimiser step learns from."""
+        return self.batch_size * self.grad_accum
+
+
+class Optimiser(_Noun):
+    """AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101) with gradient clipping and a learning-rate schedule."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
+
+
+class Training(_Noun):
+    """How long to train, and how often to look."""
+
+    epochs: Annotated[int, Field(ge=1)] = 2
+    max_steps: Annotated[int, Field(ge=1)] | None = None  # stops earlier than `epochs` says
+    seed: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: Annotated[int, Field(ge=1)] = 10  # steps
+
+
+class RunConfig(_Noun):
+    """Everything that decides what a run computes, apart from the dataset's bytes."""
+
+    model: str = EMBEDDED  # `embedded`, a local folder or a hub id
+    lora: Lora = Lora()
+    batching: Batching = Batching()
+    optimiser: Optimiser = Optimiser()
+    training: Training = Training()
+
+    def sha256(self) -> str:
+        """Hex digest of the configuration's JSON."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def make_config(fields: Mapping[str, Any]) -> RunConfig:
+    """A validated configuration from nested plain values.
+
+    Raises:
+        BadInput: a field is unknown or its value is out of range.
+    """
+    return _validated("configuration", lambda: RunConfig.model_validate(fields))
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration saved in a run.
+
+    Raises:
+        BadInput: the file is missing or does not hold a configuration.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; name a folder that `finetune train --out` wrote") from error
+    return _validated(str(path), lambda: RunConfig.model_validate_json(text))
+
+
+def _validated(source: str, build: Any) -> RunConfig:
+    try:
+        config: RunConfig = build()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(all)"
+        raise BadInput(f"{source}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
+    return config

@@ -1,0 +1,203 @@
+"""Open a dataset that `harvester export` wrote and check it against the contract (docs/design/contract-dataset.md)."""
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from finetune.errors import BadInput
+from harvester.records import Json
+
+Message = dict[str, str]
+
+_STRING = pa.string()
+_TOP = pa.struct([("bytes", pa.list_(pa.binary())), ("logprob", pa.list_(pa.float32()))])
+_TERM = pa.struct([(name, _STRING) for name in ("teacher", "id", "verdict", "as_of", "basis")])
+_CHECK = pa.struct([("name", _STRING), ("params", _STRING), ("passed", pa.bool_()), ("reason", _STRING)])
+
+CONTRACT = pa.schema(
+    [
+        ("messages", pa.list_(pa.struct([("role", _STRING), ("content", _STRING)]))),
+        ("tools", _STRING),
+        ("reasoning", _STRING),
+        ("logprobs", pa.list_(pa.struct([("bytes", pa.binary()), ("logprob", pa.float32()), ("top", _TOP)]))),
+        ("sampling", _STRING),
+        ("row_id", _STRING),
+        ("request_key", _STRING),
+        ("seed_id", _STRING),
+        ("seed", _STRING),
+        ("sample", pa.int32()),
+        ("step", _STRING),
+        ("recipe", _STRING),
+        ("teacher", _STRING),
+        ("model", _STRING),
+        ("provider", _STRING),
+        ("terms", pa.list_(_TERM)),
+        ("finish_reason", _STRING),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("cost_usd", pa.float64()),
+        ("score", pa.float64()),
+        ("checks", pa.list_(_CHECK)),
+        ("accepted", pa.bool_()),
+        ("drop_reason", _STRING),
+        ("reference", _STRING),
+        ("collected_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""The columns of every split. Extra columns are let through: they harm nothing here."""
+
+
+class StudentNotes(BaseModel):
+    """What the recipe says about the student."""
+
+    model_config = ConfigDict(frozen=True)
+    instruction: str | None = None
+
+
+class HarvestNotes(BaseModel):
+    """`harvester.json`: how the dataset was made. Keys that this version does not know are left alone."""
+
+    model_config = ConfigDict(frozen=True)
+    format: Literal[1]
+    recipe: str
+    student: StudentNotes = StudentNotes()
+    usd: float
+    collect_minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One teacher answer to one seed, as the student sees it."""
+
+    row_id: str
+    seed_id: str
+    sample: int
+    prompt: tuple[Message, ...]
+    answer: str
+    tools: Json  # None, or what the chat template takes as `tools`
+    reference: Json  # None outside the test split
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An opened dataset folder; splits without seeds are absent."""
+
+    path: Path
+    notes: HarvestNotes
+    splits: dict[str, list[Row]]
+    sha256: str  # of the files' bytes: tells whether a run was made from this very dataset
+
+    def split(self, name: str) -> list[Row]:
+        """The rows of one split.
+
+        Raises:
+            BadInput: the dataset has no such split.
+        """
+        if name not in self.splits:
+            raise BadInput(f"{self.path}: no split {name!r} (found: {', '.join(self.splits) or 'none'})")
+        return self.splits[name]
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open and check a dataset folder; no network is used.
+
+    Raises:
+        BadInput: not a dataset folder, or a column, type or row breaks the contract.
+    """
+    notes = _read_notes(path / "harvester.json")
+    files = sorted(path.glob("data/*.parquet"))
+    if not files:
+        raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        tables = datasets.load_dataset(str(path))
+    except (ValueError, TypeError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+        # The loader wraps the reason; the innermost error is the one that names it.
+        raise BadInput(f"{path}: cannot be loaded ({_one_line(_innermost(error))}); export it again") from error
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
+    for split, table in tables.items():
+        _check_columns(f"{path}: split {split}", table.features)
+    splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
+    return Dataset(path=path, notes=notes, splits=splits, sha256=_fingerprint(files))
+
+
+def _read_notes(path: Path) -> HarvestNotes:
+    try:
+        return HarvestNotes.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; name a folder that `harvester export` wrote") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(all)"
+        raise BadInput(f"{path}: {field}: {first['msg']}; export the dataset again") from error
+
+
+def _check_columns(where: str, found: datasets.Features) -> None:
+    for name, wanted in datasets.Features.from_arrow_schema(CONTRACT).items():
+        if name not in found:
+            raise BadInput(f"{where}: column {name!r} is missing; export it with `harvester export`")
+        if found[name] != wanted:
+            raise BadInput(f"{where}: column {name!r} has type {found[name]}, the contract says {wanted}")
+
+
+def _rows(where: str, table: Any) -> list[Row]:
+    wanted = ["row_id", "seed_id", "sample", "messages", "tools", "reference"]
+    return [_row(where, line) for line in table.select_columns(wanted)]
+
+
+def _row(where: str, line: dict[str, Any]) -> Row:
+    where = f"{where}: row {line['row_id']}"
+    messages = line["messages"] or []
+    if len(messages) < 2 or messages[-1]["role"] != "assistant":  # noqa: PLR2004 - a question and its answer
+        raise BadInput(f"{where}: column 'messages' must end with an assistant's message after at least one other")
+    if any(message["role"] is None or message["content"] is None for message in messages):
+        raise BadInput(f"{where}: column 'messages' has a message without role or content")
+    return Row(
+        row_id=line["row_id"],
+        seed_id=line["seed_id"],
+        sample=line["sample"],
+        prompt=tuple(messages[:-1]),
+        answer=messages[-1]["content"],
+        tools=_json(where, "tools", line["tools"]),
+        reference=_json(where, "reference", line["reference"]),
+    )
+
+
+def _json(where: str, column: str, text: str | None) -> Json:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"{where}: column {column!r} is not JSON ({error})") from error
+
+
+def _fingerprint(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while (cause := error.__cause__) is not None:
+        error = cause
+    return error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def say(line: str) -> None:
+    """One line of talk: stdout belongs to the result."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - talk

@@ -1,0 +1,23 @@
+"""Error types; each carries the exit code that the command line gives for it."""
+
+# ruff: noqa: N818 - the names say what happened; all of them are errors
+
+from typing import ClassVar
+
+
+class FinetuneError(Exception):
+    """Base of every error finetune raises on purpose; its message is one line naming file, field and mend."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class BadInput(FinetuneError):
+    """A dataset, model, run folder or argument is wrong: the message names what and how to mend it."""
+
+    exit_code = 2
+
+
+class Stopped(FinetuneError):
+    """Stopped before the end (Ctrl-C); a checkpoint is stored and the run can go on."""
+
+    exit_code = 3

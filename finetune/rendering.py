@@ -1,0 +1,150 @@
+"""Chat template → token ids and labels.
+
+Only what the student must say is supervised, by construction: the ids are those of the prompt as the model will see it
+when it is used, followed by the answer's, followed by the end-of-turn token.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from finetune.data import Message, Row
+from finetune.errors import BadInput
+from harvester.records import Json
+
+IGNORED = -100
+"""The label of a position that is not supervised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row for the model; `labels[i]` is `ids[i]` where token i is to be learnt, else IGNORED (not shifted)."""
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    @property
+    def supervised(self) -> int:
+        """Tokens that enter the loss; the first token has no position before it that could predict it."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The examples of one split, and how many rows were left out for which reason."""
+
+    examples: list[Example]
+    dropped: Mapping[str, int]
+
+
+class Renderer:
+    """Renders with one model's tokenizer and chat template.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        stop_ids: tokens that end an answer when generating; the first one is taught where the template gives none.
+
+    Raises:
+        BadInput: the tokenizer has no chat template, or there is no stop token.
+    """
+
+    def __init__(self, tokenizer: Any, stop_ids: Sequence[int]) -> None:
+        if tokenizer.chat_template is None:
+            raise BadInput(f"--model {tokenizer.name_or_path}: no chat template; use an instruction-tuned model")
+        if not stop_ids:
+            raise BadInput(f"--model {tokenizer.name_or_path}: no end-of-sequence token, it would never stop answering")
+        self.tokenizer = tokenizer
+        self.stop_ids = tuple(stop_ids)
+
+    def prompt_ids(self, messages: Sequence[Message], tools: Json = None) -> tuple[int, ...]:
+        """Ids of the messages plus the opening of the assistant's turn: where generation starts."""
+        return self._encode(self._text(messages, tools, opening=True))
+
+    def example(self, messages: Sequence[Message], answer: str, tools: Json = None) -> Example:
+        """Ids and labels of a prompt with its answer.
+
+        The supervised part ends with an end-of-turn token, always: what the template puts after it is cut (it is never
+        generated), and where the template has none the first of `stop_ids` is added.
+
+        Raises:
+            BadInput: the template does not open the assistant's turn as it renders one, or the answer itself holds an
+                end-of-turn token.
+        """
+        prompt = self._text(messages, tools, opening=True)
+        full = self._text([*messages, {"role": "assistant", "content": answer}], tools, opening=False)
+        if not full.startswith(prompt):
+            raise BadInput(
+                f"--model {self.tokenizer.name_or_path}: its chat template renders an answered prompt differently from "
+                "an open one, so prompt and answer cannot be told apart; use a model whose template only appends"
+            )
+        prompt_ids, full_ids = self._encode(prompt), self._encode(full)
+        if full_ids[: len(prompt_ids)] == prompt_ids:
+            answer_ids = full_ids[len(prompt_ids) :]
+        else:
+            # A token spans the border (an answer that opens with a newline, say). When generating, the model sees the
+            # prompt's own ids, so these must stay.
+            answer_ids = self._encode(full[len(prompt) :])
+        answer_ids = self._ended(answer_ids)
+        return Example(ids=prompt_ids + answer_ids, labels=(IGNORED,) * len(prompt_ids) + answer_ids)
+
+    def rows(self, rows: Sequence[Row], max_length: int) -> Rendered:
+        """Examples of a split; rows that cannot be learnt from are left out and counted.
+
+        A row longer than `max_length` is left out rather than cut: without its end the student would learn not to stop,
+        without its start it would learn to answer another question.
+
+        Raises:
+            BadInput: no row is left.
+        """
+        dropped: Counter[str] = Counter()
+        examples = []
+        for row in rows:
+            if not row.answer.strip():
+                dropped["empty answer"] += 1
+                continue
+            example = self.example(row.prompt, row.answer, row.tools)
+            if any(token in self.stop_ids for token in example.labels[:-1]):
+                dropped["end-of-turn token inside the answer"] += 1
+            elif len(example.ids) > max_length:
+                dropped[f"longer than {max_length} tokens"] += 1
+            else:
+                examples.append(example)
+        if sum(example.supervised for example in examples) == 0:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no rows"
+            raise BadInput(f"no supervised token is left to train on ({reasons}); see --max-length")
+        return Rendered(examples=examples, dropped=dict(dropped))
+
+    def with_instruction(self, messages: Sequence[Message], instruction: str) -> list[Message]:
+        """The prompt with an instruction: a system message or, where the template has none, before the first words."""
+        head, *rest = messages
+        if head["role"] == "system":
+            return [{"role": "system", "content": f"{head['content']}\n\n{instruction}"}, *rest]
+        candidate = [{"role": "system", "content": instruction}, *messages]
+        try:
+            taken = instruction.strip() in self._text(candidate, None, opening=True)
+        except BadInput:
+            taken = False
+        return candidate if taken else [{**head, "content": f"{instruction}\n\n{head['content']}"}, *rest]
+
+    def _ended(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        last = max((place for place, token in enumerate(ids) if token in self.stop_ids), default=None)
+        return (*ids, self.stop_ids[0]) if last is None else ids[: last + 1]
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        # The template writes the special tokens itself.
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _text(self, messages: Sequence[Message], tools: Json, *, opening: bool) -> str:
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                list(messages), tools=tools, tokenize=False, add_generation_prompt=opening
+            )
+        except jinja2.TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise BadInput(
+                f"--model {self.tokenizer.name_or_path}: its chat template refuses the roles {roles} ({error})"
+            ) from error
+        return text

@@ -1,0 +1,125 @@
+"""A run's folder: run.json says what the run is made of and how far it is.
+
+RUN/config.json, run.json, metrics.jsonl, checkpoints/, adapter/ (peft), answers/, report.json.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from finetune.config import RunConfig, read_config
+from finetune.data import Dataset
+from finetune.errors import BadInput
+
+CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
+CHECKPOINTS, ADAPTER, ANSWERS = "checkpoints", "adapter", "answers"
+
+
+class Facts(BaseModel):
+    """run.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: Literal[1] = 1
+    status: Literal["unfinished", "trained"]
+    config_sha256: str
+    dataset: str  # its folder, absolute
+    dataset_sha256: str
+    recipe: str
+    rows: Mapping[str, int] = {}  # learnt from, by split
+    dropped: Mapping[str, int] = {}  # rows of train left out, by reason
+    longest_answer: int = 0  # tokens, end-of-turn included; bounds generation when evaluating
+    steps: int = 0
+    train_loss: float | None = None  # nats per supervised token, mean over the last step
+    dev_loss: float | None = None
+    train_minutes: float = 0.0
+
+
+def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
+    """The facts of a new run, or of the run in this folder if it is the same one.
+
+    Raises:
+        BadInput: the folder holds something else.
+    """
+    fresh = Facts(
+        status="unfinished",
+        config_sha256=config.sha256(),
+        dataset=str(dataset.path.resolve()),
+        dataset_sha256=dataset.sha256,
+        recipe=dataset.notes.recipe,
+    )
+    if not (folder / FACTS).exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadInput(f"--out {folder}: exists and is not a run; name another folder")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"--out {folder}: cannot be made ({error.strerror})") from error
+        write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+        write_facts(folder, fresh)
+        return fresh
+    facts = read_facts(folder)
+    if facts.dataset_sha256 != fresh.dataset_sha256:
+        raise BadInput(f"--out {folder}: holds a run on another dataset ({facts.dataset}); give another --out")
+    if facts.config_sha256 != fresh.config_sha256:
+        raise BadInput(f"--out {folder}: holds a run with {_difference(folder, config)}; give another --out")
+    return facts
+
+
+def _difference(folder: Path, config: RunConfig) -> str:
+    """The first setting in which a run differs from what is asked now."""
+    found, asked = read_config(folder / CONFIG).model_dump(), config.model_dump()
+    for noun, value in found.items():
+        for name, before in value.items() if isinstance(value, dict) else [("", value)]:
+            now = asked[noun][name] if name else asked[noun]
+            if before != now:
+                return f"{f'{noun}.{name}'.rstrip('.')} {before} (now {now})"
+    return "another configuration"
+
+
+def read_facts(folder: Path) -> Facts:
+    """run.json.
+
+    Raises:
+        BadInput: the folder is not a run.
+    """
+    path = folder / FACTS
+    try:
+        return Facts.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; name a folder that `finetune train --out` wrote") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; train into another folder"
+        ) from error
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Writes run.json."""
+    write_text(folder / FACTS, facts.model_dump_json(indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that is there in full or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(scratch).chmod(0o644)
+    Path(scratch).replace(path)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """A JSON Lines file; a last line that a kill cut short is left out."""
+    texts = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(text) for text in texts[:-1]]
+
+
+def dump_lines(lines: list[dict[str, Any]]) -> str:
+    """JSON Lines text."""
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

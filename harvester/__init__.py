@@ -1,0 +1,30 @@
+"""Collect training data from a teacher model behind an API.
+
+The names below load on first use, so that importing a part (`harvester.verify`) does not load the whole.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harvester.collecting import Options, Progress, collect
+    from harvester.exporting import Exported, export
+    from harvester.recipe import Recipe
+
+__version__ = "0.1.0"
+__all__ = ["Exported", "Options", "Progress", "Recipe", "collect", "export"]
+
+_HOME = {
+    "Exported": "harvester.exporting",
+    "Options": "harvester.collecting",
+    "Progress": "harvester.collecting",
+    "Recipe": "harvester.recipe",
+    "collect": "harvester.collecting",
+    "export": "harvester.exporting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

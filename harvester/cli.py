@@ -1,0 +1,282 @@
+"""The command line: it only translates. Results go to stdout, talk to stderr."""
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from decimal import Decimal
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harvester import __version__
+from harvester.errors import BadInput, HarvesterError
+
+if TYPE_CHECKING:
+    from harvester.collecting import Progress
+    from harvester.recipe import Recipe
+
+BUG = "a bug in Harvester; please report it, with the lines above, to the project's issue tracker"
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+store_option = click.option("--store", type=click.Path(path_type=Path), help="Database file; default: beside the recipe.")
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harvester")
+def cli() -> None:
+    """Collect training data from a teacher model behind an API.
+
+    Example: harvester init runs/orders && harvester collect runs/orders
+    """
+
+
+def main() -> None:
+    """Entry point of the `harvester` command: every error is one line and its exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(3)
+    except HarvesterError as error:
+        say(f"harvester: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("harvester: interrupted")
+        sys.exit(3)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - the last door: whatever comes here is ours to answer for
+        traceback.print_exc()
+        say(f"harvester: {BUG}")
+        sys.exit(1)
+
+
+def say(line: str) -> None:
+    """Talk, as opposed to results."""
+    click.echo(line, err=True)
+
+
+def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
+    """Print a command's result for a program or for a person."""
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else text(result))
+
+
+def example(line: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command's help its example."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        function.__doc__ = f"{function.__doc__}\n\n    Example: {line}\n"
+        return wraps(function)(function)
+
+    return add
+
+
+@cli.command()
+@click.argument("name", type=click.Path(path_type=Path))
+@click.option("--recipe", default="extract-orders", show_default=True, help="Which recipe to start from.")
+@as_json
+@example("harvester init runs/orders --recipe extract-orders")
+def init(name: Path, recipe: str, as_json: bool) -> None:
+    """Make the folder NAME with a recipe to edit; files that are there already stay."""
+    from harvester.starting import init as make
+
+    written = make(name, recipe)
+    result = {"folder": str(name), "recipe": recipe, "written": [str(path) for path in written]}
+    show(result, as_json=as_json, text=lambda r: f"{r['folder']}: {len(r['written'])} files written")
+
+
+@cli.command()
+@as_json
+@example("harvester recipes")
+def recipes(as_json: bool) -> None:
+    """List the recipes that come with Harvester."""
+    from harvester.starting import about
+    from harvester.starting import recipes as all_recipes
+
+    result = {"recipes": [{"name": name, "about": about(folder)} for name, folder in all_recipes().items()]}
+    show(result, as_json=as_json, text=lambda r: "\n".join(f"{x['name']}: {x['about']}" for x in r["recipes"]))
+
+
+@cli.command()
+@recipe_argument
+@as_json
+@example("harvester check runs/orders")
+def check(recipe: Path, as_json: bool) -> None:
+    """Validate RECIPE without any network: terms, three rendered prompts, requests, tokens, dollars."""
+    from dataclasses import asdict
+
+    from harvester import terms
+    from harvester.collecting import teacher_terms
+    from harvester.estimating import estimate
+    from harvester.exporting.columns import student_template
+
+    loaded = _load(recipe)
+    student_template(loaded)
+    binding, expected = teacher_terms(loaded), estimate(loaded)
+    show({**asdict(expected), "recipe": loaded.name, "terms": asdict(binding)}, as_json=as_json, text=_check_text)
+    terms.require(binding, teacher="teacher", where=f"{loaded.path}: teacher")
+
+
+@cli.command()
+@recipe_argument
+@store_option
+@click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many requests in this run.")
+@click.option("--budget", type=str, help="Stop before the store has cost more than this many USD.")
+@as_json
+@example("harvester collect runs/orders --limit 20")
+def collect(recipe: Path, store: Path | None, limit: int | None, budget: str | None, as_json: bool) -> None:
+    """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
+    from dataclasses import asdict
+
+    from harvester.collecting import Options
+    from harvester.collecting import collect as run
+
+    loaded = _load(recipe)
+    options = Options(limit=limit, budget_usd=_money(budget), report=lambda progress: say(progress_line(progress)))
+    progress = asyncio.run(run(loaded, store, options))
+    if progress.maybe_asked_again:
+        say(f"a run was killed before: at most {progress.maybe_asked_again} requests were sent twice")
+    show(asdict(progress), as_json=as_json, text=lambda _: progress_line(progress))
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@store_option
+@as_json
+@example("harvester status runs/orders --json")
+def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
+    """What is stored, spent, waited for and failed; RECIPE may be left out where there is only one."""
+    from harvester.status import status as look
+
+    show(look(_load(recipe or _only_recipe()), store), as_json=as_json, text=_status_text)
+
+
+@cli.command()
+@recipe_argument
+@click.argument("out", type=click.Path(path_type=Path))
+@store_option
+@click.option("--unfiltered", is_flag=True, help="Write rejected answers into train too.")
+@as_json
+@example("harvester export runs/orders runs/orders/dataset")
+def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_json: bool) -> None:
+    """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
+    from harvester.exporting import export as write
+
+    exported = write(_load(recipe), out, store=store, unfiltered=unfiltered)
+    result = {
+        "path": str(exported.path),
+        "rows": dict(exported.rows),
+        "dropped": dict(exported.dropped),
+        "waiting": exported.waiting,
+    }
+    show(result, as_json=as_json, text=_export_text)
+
+
+@cli.group()
+def teacher() -> None:
+    """Teachers that Harvester runs itself."""
+
+
+@teacher.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; default: a free one.")
+@click.option("--slots", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests answered at once.")
+@as_json
+@example("harvester teacher serve --port 8808")
+def serve(port: int, slots: int, as_json: bool) -> None:
+    """Serve the embedded teacher on loopback until Ctrl-C; prints its address and the key it asks for."""
+    from harvester.teachers.embedded import serve_forever
+
+    serve_forever(
+        port=port,
+        slots=slots,
+        ready=lambda url, key: show(
+            {"base_url": url, "api_key": key}, as_json=as_json, text=lambda r: f"{r['base_url']}  key: {r['api_key']}"
+        ),
+    )
+
+
+def _load(path: Path) -> "Recipe":
+    from harvester.recipe import Recipe
+
+    return Recipe.load(path)
+
+
+def _only_recipe() -> Path:
+    if Path("recipe.yaml").is_file():
+        return Path("recipe.yaml")
+    found = sorted(Path("runs").glob("*/recipe.yaml"))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(str(path.parent) for path in found)
+    raise BadInput(f"which recipe? name one of: {names}" if found else "no recipe here; name its folder")
+
+
+def _money(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        raise BadInput(f"--budget: {text!r} is not an amount in USD, such as 5.00") from None
+    if not amount.is_finite() or amount < 0:
+        raise BadInput(f"--budget: {text!r} is not an amount in USD, such as 5.00")
+    return amount
+
+
+def progress_line(progress: "Progress") -> str:
+    """One line on a collecting run."""
+    rate = progress.answered / progress.seconds if progress.seconds else 0.0
+    return (
+        f"{progress.recipe}: {progress.answered} of {progress.to_ask} answered, {progress.accepted} rows accepted, "
+        f"{progress.failed} failed, {progress.in_flight} in flight, {rate:.1f}/s, ${progress.spent_usd:.4f}"
+    )
+
+
+def _check_text(result: dict[str, Any]) -> str:
+    lines = []
+    for number, prompt in enumerate(result["prompts"], start=1):
+        lines.append(f"--- prompt {number}")
+        lines += [f"[{message['role']}] {message['content']}" for message in prompt]
+    binding = result["terms"]
+    lines += [
+        "---",
+        f"{result['recipe']}: {result['seeds']} seeds, {result['requests']} requests",
+        f"input tokens: {_range(result['input_tokens'])}; output tokens: {_range(result['output_tokens'])}",
+        f"USD: {_range(result['usd'])}",
+        f"terms: {binding['verdict']} ({binding['id']}; {binding['source']})",
+        *(f"  obligation: {text}" for text in binding["obligations"]),
+    ]
+    return "\n".join(lines)
+
+
+def _range(low_high: tuple[float, float] | None) -> str:
+    if low_high is None:
+        return "unknown (state teacher.price and sampling.max_tokens)"
+    low, high = (f"{value:.4f}" if isinstance(value, float) else f"{value:,}" for value in low_high)
+    return f"{low} to {high}"
+
+
+def _status_text(result: dict[str, Any]) -> str:
+    requests = ", ".join(f"{count} {state}" for state, count in result["requests"].items())
+    lines = [f"{result['recipe']} ({result['store']}): requests: {requests or 'none'}; ${result['usd']:.4f}"]
+    for split, of_split in result["splits"].items():
+        lines.append(f"  {split}: {of_split['rows']} rows, {of_split['accepted']} accepted")
+        lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
+    lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
+    return "\n".join(lines)
+
+
+def _export_text(result: dict[str, Any]) -> str:
+    rows = ", ".join(f"{count} {split}" for split, count in result["rows"].items()) or "no rows"
+    lines = [f"{result['path']}: {rows}"]
+    lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
+    if result["waiting"]:
+        lines.append(f"  {result['waiting']} rows have no answer yet")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""One stored row → the values of its columns."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from harvester.pricing import usd
+from harvester.prompting import Template
+from harvester.recipe import Recipe
+from harvester.records import Answer, Check, Json, Message, Outcome, canonical
+from harvester.store import StoredRow
+
+NOT_SAMPLING = frozenset({"model", "messages"})
+
+
+def student_template(recipe: Recipe) -> Template | None:
+    """The template of the student's view; None where the student sees the teacher's own prompt.
+
+    Raises:
+        BadInput: the template is wrong.
+    """
+    if recipe.student is None:
+        return None
+    return Template(recipe.folder, recipe.student.prompt, where=f"{recipe.path}: student.prompt")
+
+
+class Columns:
+    """Turns rows of one recipe into column values."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Compile the student's template; without one the student sees the teacher's own prompt.
+
+        Raises:
+            BadInput: the template is wrong.
+        """
+        self._recipe = recipe
+        self._student = student_template(recipe)
+
+    def values(self, row: StoredRow, answer: Answer, outcome: Outcome) -> dict[str, Any]:
+        """Values for `schema.SCHEMA`, by column name."""
+        request = json.loads(row.request_body)
+        reply = row.reply
+        return {
+            "messages": [*self._prompt(row.seed, request), {"role": "assistant", "content": answer.text}],
+            "tools": None,
+            "reasoning": answer.reasoning,
+            "logprobs": _logprobs(answer.logprobs),
+            "sampling": _json({name: value for name, value in request.items() if name not in NOT_SAMPLING}),
+            "row_id": row.row_id,
+            "request_key": row.request_key,
+            "seed_id": row.seed_id,
+            "seed": _json(row.seed),
+            "sample": row.sample,
+            "step": row.step,
+            "recipe": self._recipe.name,
+            "teacher": reply.teacher if reply else "teacher",
+            "model": answer.model or request["model"],
+            "provider": reply.provider if reply else None,
+            "terms": [_terms(reply.teacher, reply.terms)] if reply else [],
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": answer.usage.input_tokens,
+            "completion_tokens": answer.usage.output_tokens,
+            "cost_usd": usd(reply.cost_nusd) if reply else 0.0,
+            "score": None,
+            "checks": [_check(check) for check in outcome.checks],
+            "accepted": outcome.accepted,
+            "drop_reason": outcome.drop_reason,
+            "reference": None if row.reference is None else _json(row.reference),
+            "collected_at": datetime.fromisoformat(reply.received_at) if reply else None,
+        }
+
+    def _prompt(self, seed: Mapping[str, Json], request: Mapping[str, Json]) -> list[Message]:
+        if self._student:
+            return self._student.render(seed)
+        messages: list[Message] = request["messages"]
+        return messages
+
+
+def _json(value: Json) -> str:
+    return canonical(value).decode()
+
+
+def _terms(teacher: str, terms: Mapping[str, Json]) -> dict[str, Json]:
+    return {"teacher": teacher, **{name: terms[name] for name in ("id", "verdict", "as_of", "basis")}}
+
+
+def _check(check: Check) -> dict[str, Json]:
+    return {"name": check.name, "params": _json(check.params), "passed": check.passed, "reason": check.reason}
+
+
+def _logprobs(tokens: Json) -> list[dict[str, Any]] | None:
+    """The API's list of tokens; a token without bytes gives those of its text."""
+    if not isinstance(tokens, list):
+        return None
+    return [
+        {
+            "bytes": _token_bytes(token),
+            "logprob": token.get("logprob"),
+            "top": {
+                "bytes": [_token_bytes(other) for other in token.get("top_logprobs") or []],
+                "logprob": [other.get("logprob") for other in token.get("top_logprobs") or []],
+            },
+        }
+        for token in tokens
+    ]
+
+
+def _token_bytes(token: Mapping[str, Json]) -> bytes:
+    given = token.get("bytes")
+    return bytes(given) if given is not None else str(token.get("token", "")).encode()

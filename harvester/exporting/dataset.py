@@ -1,0 +1,186 @@
+"""The dataset's folder: parquet shards in hub layout, the card, and harvester.json; whole or not at all."""
+
+import itertools
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harvester import __version__, selection
+from harvester.collecting import default_store
+from harvester.errors import BadInput, StoreUnusable
+from harvester.exporting.card import write_card
+from harvester.exporting.columns import Columns
+from harvester.exporting.schema import SCHEMA
+from harvester.judging import Rules
+from harvester.pricing import usd
+from harvester.recipe import Recipe
+from harvester.records import Answer, Outcome
+from harvester.store import StoredRow, StoreReader
+from harvester.store.schema import PENDING
+
+FORMAT = 1
+BATCH_ROWS = 1000
+SHARD_ROWS = 200_000
+MANIFEST = "harvester.json"
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export wrote and left out."""
+
+    path: Path
+    rows: Counter[str] = field(default_factory=Counter)  # by split
+    dropped: Counter[str] = field(default_factory=Counter)  # reason → rows left out of train and dev
+    waiting: int = 0  # rows that have no answer yet
+    cost_nusd: int = 0  # of the whole store
+    collect_minutes: float = 0.0
+    terms: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id, as stored with the rows
+
+
+def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False) -> Exported:
+    """Write what is collected so far as a dataset that `datasets.load_dataset(out)` opens.
+
+    Args:
+        recipe: whose rows; the rules it states now decide what is accepted.
+        out: the folder to write; a dataset that was exported there before is replaced in one step.
+        store: the database file; beside the recipe by default.
+        unfiltered: write rejected answers into train too.
+
+    Raises:
+        BadInput: `out` is something else than a dataset, or the student's template is wrong.
+        StoreUnusable: no store, or nothing in it for this recipe.
+    """
+    path = store or default_store(recipe)
+    _require_replaceable(out)
+    with StoreReader.open(path) as reader:
+        plan_id = reader.current_plan(recipe.name)
+        if plan_id is None:
+            raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+        counts = reader.counts(plan_id)
+        exported = Exported(out, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
+                _write(recipe, reader.rows(plan_id), Path(folder) / "new", exported, unfiltered=unfiltered)
+                _replace(Path(folder) / "new", out, aside=Path(folder) / "old")
+        except OSError as error:
+            raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
+    return exported
+
+
+def _require_replaceable(out: Path) -> None:
+    if out.exists() and not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInput(f"{out}: exists and is not a dataset of Harvester's; name another folder")
+
+
+def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported, *, unfiltered: bool) -> None:
+    (folder / "data").mkdir(parents=True)
+    writers: dict[str, _SplitWriter] = {}
+    columns = Columns(recipe)
+    for row, answer, outcome in _judged(recipe, rows, exported):
+        if row.reply:
+            exported.terms.setdefault(row.reply.terms["id"], dict(row.reply.terms))
+        if not _is_kept(row, outcome, unfiltered=unfiltered):
+            exported.dropped[outcome.drop_reason or "?"] += 1
+            continue
+        exported.rows[row.split] += 1
+        writer = writers.setdefault(row.split, _SplitWriter(folder / "data", row.split))
+        writer.add(columns.values(row, answer, outcome))
+    for writer in writers.values():
+        writer.close()
+    _write_manifest(recipe, folder, exported)
+    write_card(recipe, folder, exported)
+
+
+def _judged(
+    recipe: Recipe, rows: Iterator[StoredRow], exported: Exported
+) -> Iterator[tuple[StoredRow, Answer, Outcome]]:
+    """Rows with what the rules make of them now, selected among the samples of their seed."""
+    rules = Rules(recipe.rules)
+    for _, group in itertools.groupby(rows, key=lambda row: row.position):
+        samples = list(group)
+        settled = [row for row in samples if row.state != PENDING]
+        exported.waiting += len(samples) - len(settled)
+        judged = [rules.judge(row) for row in settled]
+        outcomes = selection.select(recipe.step.select, [outcome for _, outcome in judged])
+        for row, (answer, _), outcome in zip(settled, judged, outcomes, strict=True):
+            yield row, answer, outcome
+
+
+def _is_kept(row: StoredRow, outcome: Outcome, *, unfiltered: bool) -> bool:
+    """The test split keeps every answer, so that the teacher's own score is honest."""
+    if row.split == "test":
+        return True
+    return outcome.drop_reason is None or (unfiltered and row.split == "train" and row.reply is not None)
+
+
+class _SplitWriter:
+    """Writes one split's rows as parquet shards; their number is known, and put into the names, at the end."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self._folder, self._split = folder, split
+        self._shards: list[Path] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._in_shard = 0
+        self._batch: list[dict[str, Any]] = []
+
+    def add(self, values: dict[str, Any]) -> None:
+        self._batch.append(values)
+        if len(self._batch) == BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._batch:
+            return
+        if self._writer is None:
+            self._shards.append(self._folder / f"{self._split}-{len(self._shards):05d}")
+            self._writer = pq.ParquetWriter(self._shards[-1], SCHEMA, compression="zstd")
+            self._in_shard = 0
+        self._writer.write_table(pa.Table.from_pylist(self._batch, schema=SCHEMA))
+        self._in_shard += len(self._batch)
+        self._batch.clear()
+        if self._in_shard >= SHARD_ROWS:
+            self._writer.close()
+            self._writer = None
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer:
+            self._writer.close()
+        for number, shard in enumerate(self._shards):
+            shard.rename(self._folder / f"{self._split}-{number:05d}-of-{len(self._shards):05d}.parquet")
+
+
+def _write_manifest(recipe: Recipe, folder: Path, exported: Exported) -> None:
+    manifest = {
+        "format": FORMAT,
+        "harvester": __version__,
+        "recipe": recipe.name,
+        "student": {"instruction": recipe.student.instruction if recipe.student else None},
+        "verify": recipe.rules,
+        "rows": dict(sorted(exported.rows.items())),
+        "usd": usd(exported.cost_nusd),
+        "collect_minutes": exported.collect_minutes,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _replace(new: Path, out: Path, *, aside: Path) -> None:
+    """Put the finished folder in place: at every instant `out` is a whole dataset or absent."""
+    if out.exists():
+        out.rename(aside)
+    try:
+        new.rename(out)
+    except OSError:
+        if aside.exists():
+            aside.rename(out)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

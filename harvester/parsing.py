@@ -1,0 +1,69 @@
+"""A raw reply's bytes → answer, reasoning, usage. Pure: a changed parser re-reads the store and asks nobody."""
+
+import json
+from typing import Any
+
+from harvester.records import Answer, Json, Usage
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+
+
+def parse(raw: bytes) -> Answer:
+    """Read a chat completion; whatever the bytes are, the result is an `Answer` whose status says what they were."""
+    try:
+        choice, reply = _first_choice(json.loads(raw))
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return Answer("unreadable")
+    message = choice.get("message") or {}
+    text, reasoning = _split_reasoning(message)
+    finish_reason = choice.get("finish_reason")
+    return Answer(
+        status=_status(finish_reason, text, message),
+        text=text,
+        reasoning=reasoning,
+        finish_reason=finish_reason,
+        model=reply.get("model"),
+        usage=read_usage(reply),
+        logprobs=(choice.get("logprobs") or {}).get("content"),
+    )
+
+
+def _first_choice(reply: Json) -> tuple[dict[str, Any], dict[str, Any]]:
+    return dict(reply["choices"][0]), reply
+
+
+def _split_reasoning(message: dict[str, Any]) -> tuple[str, str | None]:
+    """Reasoning comes in a field of its own (two names are in use) or inside <think> at the start of the text."""
+    text = message.get("content")
+    text = text.strip() if isinstance(text, str) else ""
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if not reasoning and text.startswith(THINK_OPEN) and THINK_CLOSE in text:
+        reasoning, text = text.removeprefix(THINK_OPEN).split(THINK_CLOSE, 1)
+    return text.strip(), reasoning.strip() if isinstance(reasoning, str) else None
+
+
+def _status(finish_reason: str | None, text: str, message: dict[str, Any]) -> str:
+    if finish_reason in ("length", "content_filter"):
+        return finish_reason
+    if message.get("refusal"):
+        return "refusal"
+    return "ok" if text else "empty"
+
+
+def read_usage(reply: Json) -> Usage:
+    """Token counts of a decoded reply; cached input tokens under either of the two names in use."""
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached) or 0)
+
+
+def read_usage_of(raw: bytes) -> Usage:
+    """Token counts of a reply's bytes."""
+    return read_usage(json.loads(raw))
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,82 @@
+"""Frozen value types that travel between the rooms. Nothing here imports anything heavy."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+"""A value that `json.loads` can return."""
+
+Message = dict[str, str]
+"""`{"role": ..., "content": ...}`, as chat completion APIs take it."""
+
+
+def canonical(value: Json) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8, so that equal values have equal bytes and hashes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Json) -> str:
+    """SHA-256 (hex) over the canonical JSON of a value."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One line of a seed file; `data` is what templates and verifiers see."""
+
+    seed_id: str
+    split: str  # train | dev | test
+    data: Mapping[str, Json]
+    reference: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a teacher; `key` is its identity (design 001, content key)."""
+
+    key: str
+    body: bytes  # canonical JSON, sent as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of a reply, as its `usage` says; None where the API said nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one verifier said about one answer."""
+
+    name: str
+    params: Mapping[str, Json]
+    passed: bool
+    reason: str | None = None  # why it failed; None when it passed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored reply, read: everything that follows from its bytes alone."""
+
+    status: str  # ok | length | content_filter | refusal | empty | unreadable
+    text: str = ""
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    usage: Usage = Usage()
+    logprobs: Json = None  # the API's own list, one entry per token
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row: its answer's status and checks, and why it is not for training."""
+
+    accepted: bool
+    drop_reason: str | None
+    checks: tuple[Check, ...] = ()

@@ -1,0 +1,43 @@
+"""What a store holds of a recipe, for `harvester status`."""
+
+from pathlib import Path
+from typing import Any
+
+from harvester.collecting import default_store
+from harvester.errors import StoreUnusable
+from harvester.pricing import usd
+from harvester.recipe import Recipe
+from harvester.store import Counts, StoreReader
+
+
+def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
+    """Counts by state, split and reason; reads while another process may be collecting.
+
+    Raises:
+        StoreUnusable: no store, or nothing in it for this recipe.
+    """
+    path = store or default_store(recipe)
+    with StoreReader.open(path) as reader:
+        plan_id = reader.current_plan(recipe.name)
+        if plan_id is None:
+            raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+        counts = reader.counts(plan_id)
+    return {
+        "recipe": recipe.name,
+        "store": str(path),
+        "requests": dict(counts.requests),
+        "splits": _splits(counts),
+        "failures": dict(counts.failures),
+        "usd": usd(counts.spent_nusd),
+        "minutes": counts.minutes,
+    }
+
+
+def _splits(counts: Counts) -> dict[str, Any]:
+    splits: dict[str, Any] = {name: {"rows": rows, "accepted": 0, "dropped": {}} for name, rows in counts.rows.items()}
+    for (split, accepted, reason), number in counts.judged.items():
+        if accepted:
+            splits[split]["accepted"] += number
+        else:
+            splits[split]["dropped"][reason] = number
+    return splits

@@ -1,0 +1,115 @@
+"""Opening the database: read-only for readers, migrated and durable for the one writer."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from harvester.errors import StoreUnusable
+from harvester.store.schema import REVISIONS
+
+BUSY_TIMEOUT_S = 10
+
+
+def reading_engine(path: Path) -> Engine:
+    """An engine that cannot write.
+
+    Raises:
+        StoreUnusable: no such store, not a database, or written by a newer Harvester.
+    """
+    if not path.is_file():
+        raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
+    engine = _engine(path, mode="ro")
+    with _explained(path), engine.connect() as connection:
+        revision = _revision(connection)
+    if revision is None:
+        raise StoreUnusable(f"{path}: is not a Harvester store")
+    if revision != REVISIONS[-1]:
+        _refuse_newer(path, revision)
+        raise StoreUnusable(f"{path}: has the older schema {revision}; `harvester collect` brings it up to date")
+    return engine
+
+
+def writing_engine(path: Path) -> Engine:
+    """An engine for the one writer; the schema is made or brought up to date.
+
+    Every commit is synced to disk before it returns (WAL, synchronous=FULL).
+
+    Raises:
+        StoreUnusable: unwritable, not a database, or written by a newer Harvester.
+    """
+    engine = _engine(path, mode="rwc")
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - SQLAlchemy's hook
+        connection.isolation_level = None  # transactions begin where SQLAlchemy says so, not where the driver guesses
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    with _explained(path), engine.begin() as connection:
+        revision = _revision(connection)
+        if revision != REVISIONS[-1]:
+            _refuse_newer(path, revision)
+            _migrate(connection)
+    return engine
+
+
+def _engine(path: Path, *, mode: str) -> Engine:
+    url = f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true"
+    options = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_S}
+    return create_engine(url, poolclass=StaticPool, connect_args=options)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sql("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _refuse_newer(path: Path, revision: str | None) -> None:
+    if revision is not None and revision not in REVISIONS:
+        raise StoreUnusable(f"{path}: written by a newer Harvester (schema {revision}); upgrade Harvester")
+
+
+def _migrate(connection: Connection) -> None:
+    # Imported here: alembic costs 0.7 s, and most runs find the schema up to date.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+class _explained:  # noqa: N801 - used as a context manager only
+    """Turns the driver's errors into one line with the store's name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, DBAPIError):
+            raise StoreUnusable(f"{self._path}: {explain(error)}") from error
+
+
+def explain(error: DBAPIError) -> str:
+    """What SQLite's error means for the user."""
+    message = str(error.orig)
+    if "not a database" in message or "malformed" in message:
+        return f"corrupt or not a database ({message}); restore a copy"
+    if "locked" in message:
+        return f"locked by another program for more than {BUSY_TIMEOUT_S} s ({message}); close it and run again"
+    if "disk" in message or "full" in message:
+        return f"cannot be written ({message}); free some space and run again, nothing stored is lost"
+    return message

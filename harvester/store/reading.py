@@ -1,0 +1,183 @@
+"""Reading a store while another process may be writing to it."""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Engine, Row, Select, func, or_, select
+
+from harvester.records import Json, Outcome
+from harvester.store.engine import reading_engine
+from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """A reply as it was stored, with the teacher as it was that day."""
+
+    raw: bytes
+    cost_nusd: int
+    received_at: str
+    teacher: str
+    provider: str
+    terms: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One row of a plan: its seed and sample, its request, and its reply where there is one."""
+
+    row_id: str
+    request_key: str
+    request_body: bytes
+    state: str
+    reason: str | None
+    step: str
+    split: str
+    position: int
+    seed_id: str
+    seed: Mapping[str, Json]
+    reference: Json
+    sample: int
+    reply: StoredReply | None
+    rules: str | None  # digest of the rules behind `outcome`
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a store holds of one recipe."""
+
+    requests: Mapping[str, int]  # by state
+    rows: Mapping[str, int]  # by split
+    judged: Mapping[tuple[str, bool, str | None], int]  # (split, accepted, drop reason)
+    failures: Mapping[str, int]  # reason → requests
+    spent_nusd: int
+    minutes: float  # of collecting
+
+
+class StoreReader:
+    """Reads one store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Self]:
+        """Open a store that cannot be written through this object.
+
+        Raises:
+            StoreUnusable: no such store, not a database, or of another schema.
+        """
+        engine = reading_engine(path)
+        try:
+            yield cls(engine)
+        finally:
+            engine.dispose()
+
+    def current_plan(self, recipe: str) -> int | None:
+        """Id of the recipe's newest plan."""
+        query = select(func.max(plans.c.id)).where(plans.c.recipe == recipe)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar()
+
+    def rows(self, plan_id: int) -> Iterator[StoredRow]:
+        """Every row of a plan, in the order of its seeds and samples, streamed."""
+        query = _rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample)
+        with self._engine.connect() as connection:
+            for page in connection.execute(query).partitions(PAGE):
+                yield from map(_stored_row, page)
+
+    def rows_of_requests(self, plan_id: int, request_ids: Sequence[int]) -> list[StoredRow]:
+        """The rows that share these requests."""
+        query = _rows_query().where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
+        with self._engine.connect() as connection:
+            return [_stored_row(row) for row in connection.execute(query)]
+
+    def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
+        """Rows whose reply was never judged, or by other rules."""
+        stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
+        query = _rows_query().where(rows.c.plan_id == plan_id, replies.c.request_id.is_not(None), stale)
+        with self._engine.connect() as connection:
+            for page in connection.execute(query).partitions(PAGE):
+                yield from map(_stored_row, page)
+
+    def counts(self, plan_id: int) -> Counts:
+        """Totals for `status`."""
+        of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))
+        states = select(requests.c.state, func.count()).where(of_plan).group_by(requests.c.state)
+        splits = select(rows.c.split, func.count()).where(rows.c.plan_id == plan_id).group_by(rows.c.split)
+        by_outcome = (rows.c.split, outcomes.c.accepted, outcomes.c.drop_reason)
+        judged = (
+            select(*by_outcome, func.count())
+            .join(outcomes, outcomes.c.row_id == rows.c.row_id)
+            .where(rows.c.plan_id == plan_id)
+            .group_by(*by_outcome)
+        )
+        failures = (
+            select(requests.c.reason, func.count())
+            .where(of_plan, requests.c.reason.is_not(None))
+            .group_by(requests.c.reason)
+        )
+        with self._engine.connect() as connection:
+            paid = connection.execute(select(func.coalesce(func.sum(replies.c.cost_nusd), 0))).scalar_one()
+            lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
+            seconds = connection.execute(select(func.coalesce(func.sum(runs.c.seconds), 0))).scalar_one()
+            return Counts(
+                requests={state: count for state, count in connection.execute(states)},
+                rows={split: count for split, count in connection.execute(splits)},
+                judged={(split, bool(ok), why): count for split, ok, why, count in connection.execute(judged)},
+                failures={reason: count for reason, count in connection.execute(failures)},
+                spent_nusd=int(paid) + int(lost),
+                minutes=round(seconds / 60, 2),
+            )
+
+
+def _rows_query() -> Select[tuple[object, ...]]:
+    return (
+        select(
+            rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
+            seeds.c.data, seeds.c.reference,
+            requests.c.key, requests.c.body, requests.c.state, requests.c.reason,
+            replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
+            teachers.c.name, teachers.c.provider, teachers.c.terms,
+            outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason,
+        )
+        .join(seeds, seeds.c.seed_id == rows.c.seed_id)
+        .join(requests, requests.c.id == rows.c.request_id)
+        .outerjoin(replies, replies.c.request_id == requests.c.id)
+        .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
+        .outerjoin(outcomes, outcomes.c.row_id == rows.c.row_id)
+    )  # fmt: skip
+
+
+def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
+    reply = None
+    if row.raw is not None:
+        terms = json.loads(row.terms)
+        raw = zlib.decompress(row.raw)
+        reply = StoredReply(raw, row.cost_nusd, row.received_at, row.name, row.provider, terms)
+    return StoredRow(
+        row_id=row.row_id,
+        request_key=row.key,
+        request_body=zlib.decompress(row.body),
+        state=row.state,
+        reason=row.reason,
+        step=row.step,
+        split=row.split,
+        position=row.position,
+        seed_id=row.seed_id,
+        seed=json.loads(row.data),
+        reference=None if row.reference is None else json.loads(row.reference),
+        sample=row.sample,
+        reply=reply,
+        rules=row.rules,
+        outcome=None if row.rules is None else Outcome(bool(row.accepted), row.drop_reason),
+    )

@@ -1,0 +1,121 @@
+"""The tables, as SQLAlchemy Core sees them; `migrations/` makes them. Why they are so: docs/design/003-store.md."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+REVISIONS = ("0001",)
+"""Every revision this version knows, oldest first; the last one is its own."""
+
+PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
+"""States of a request. Failed: the same request would fail again. Exhausted: the next run tries again."""
+
+metadata = MetaData()
+
+# The rendered state of a recipe. Rows point at the newest plan that holds them; older rows stay, with their replies.
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("recipe", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("recipe_text", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+)
+
+seeds = Table(
+    "seeds",
+    metadata,
+    Column("seed_id", String, primary_key=True),
+    Column("data", Text, nullable=False),  # JSON
+    Column("reference", Text),  # JSON
+    sqlite_with_rowid=False,
+)
+
+# A teacher as it was that day: its terms and price are kept with the replies it gave.
+teachers = Table(
+    "teachers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("identity", String, nullable=False),
+    Column("terms", Text, nullable=False),  # JSON
+    Column("price", Text),  # JSON
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),  # the order in which they were planned, and are asked
+    Column("key", String, nullable=False, unique=True),
+    Column("body", LargeBinary, nullable=False),  # zlib over canonical JSON
+    Column("state", String, nullable=False, server_default=PENDING),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("reason", Text),  # why it failed
+)
+Index("requests_open", requests.c.id, sqlite_where=text(f"state = '{PENDING}'"))
+
+rows = Table(
+    "rows",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("row_id", String, nullable=False, unique=True),
+    Column("plan_id", ForeignKey("plans.id"), nullable=False),
+    Column("position", Integer, nullable=False),  # order of its seed in the plan
+    Column("step", String, nullable=False),
+    Column("split", String, nullable=False),
+    Column("seed_id", ForeignKey("seeds.seed_id"), nullable=False),
+    Column("sample", Integer, nullable=False),
+    Column("request_id", ForeignKey("requests.id"), nullable=False),
+)
+Index("rows_in_order", rows.c.plan_id, rows.c.position, rows.c.sample)
+Index("rows_of_request", rows.c.request_id)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("request_id", ForeignKey("requests.id"), primary_key=True),
+    Column("teacher_id", ForeignKey("teachers.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # zlib over the reply's bytes as they came
+    Column("sha256", LargeBinary, nullable=False),  # of the bytes as they came
+    Column("cost_nusd", BigInteger, nullable=False),
+    Column("received_at", String, nullable=False),  # ISO 8601, UTC
+)
+
+# What the rules of the day made of a reply: can be recomputed at any time, kept so that `status` need not.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("row_id", String, primary_key=True),
+    Column("rules", String, nullable=False),  # digest of the rules
+    Column("accepted", Boolean, nullable=False),
+    Column("drop_reason", Text),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("plan_id", ForeignKey("plans.id"), nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("ended_at", String),  # NULL in an ended process: it was killed
+    Column("seconds", Integer),
+    Column("handed_out", Integer, nullable=False, server_default="0"),  # highest request id given to a worker
+    Column("lost_nusd", BigInteger, nullable=False, server_default="0"),  # sent, perhaps billed, never answered
+    Column("outcome", Text),
+)

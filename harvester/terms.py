@@ -1,0 +1,116 @@
+"""May answers of this teacher train a student? A registry of facts with dates and sources, not legal advice."""
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from harvester.errors import BadInput, RefusedByTerms
+
+STRICTNESS = ("allowed", "conditions", "unknown", "forbidden-competing", "forbidden")
+PASSING = frozenset({"allowed", "conditions"})
+CLAIMED = "claimed by the user, not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What binds one teacher, as it stood when the request was made; stored with every reply."""
+
+    id: str  # registry entries joined by "+", or "declared:<licence>"
+    verdict: str
+    as_of: str
+    obligations: tuple[str, ...] = ()
+    source: str = ""
+    basis: str | None = None  # the user's own statement, where the verdict alone would refuse
+
+
+@cache
+def _registry() -> dict[str, Any]:
+    text = resources.files("harvester").joinpath("terms.yaml").read_text(encoding="utf-8")
+    registry: dict[str, Any] = yaml.safe_load(text)
+    return registry
+
+
+def provider_of(host: str) -> str | None:
+    """The provider's name for a host of the registry, else None."""
+    entry = _host_entry(host)
+    return str(entry["provider"]) if entry else None
+
+
+def _host_entry(host: str) -> dict[str, Any] | None:
+    for entry in _registry()["hosts"]:
+        if host == entry["host"] or host.endswith("." + entry["host"]):
+            return dict(entry)
+    return None
+
+
+def _model_entry(model: str) -> dict[str, Any] | None:
+    name = model.lower().rsplit("/", 1)[-1]
+    for entry in _registry()["models"]:
+        patterns = entry["match"] if isinstance(entry["match"], list) else [entry["match"]]
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            return dict(entry)
+    return None
+
+
+def _license_entry(name: str, where: str) -> dict[str, Any]:
+    for entry in _registry()["licenses"]:
+        if entry["id"].lower() == name.lower():
+            return dict(entry)
+    known = ", ".join(str(entry["id"]) for entry in _registry()["licenses"])
+    raise BadInput(f"{where}.license: {name!r} is not in the registry of licences ({known}); state a basis instead")
+
+
+def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *, where: str) -> Terms:
+    """The terms of a teacher: its host's and its model's, the stricter first.
+
+    Args:
+        host: the API's host name; None for a model that runs on the user's own machine.
+        model: the model's name as it is sent.
+        declared: the recipe's `terms.<teacher>` block: `license`, or `basis` with `accepted_by`.
+        where: the recipe's file and field, for messages.
+
+    Raises:
+        BadInput: the declared licence is not one the registry knows.
+    """
+    declared = declared or {}
+    host_entry, model_entry = _host_entry(host or ""), _model_entry(model)
+    covered = host_entry is not None and bool(host_entry.get("covers_models"))
+    if covered and not (model_entry or {}).get("closed"):
+        model_entry = None  # the maker's own API: its terms are the whole agreement
+    entries = [entry for entry in (host_entry, model_entry) if entry]
+    if model_entry is None and not covered:
+        if declared.get("license"):
+            licence = _license_entry(declared["license"], where)
+            entries.append({**licence, "id": f"declared:{licence['id']}", "as_of": "", "source": CLAIMED})
+        else:
+            entries.append({"id": "not-in-registry", "verdict": "unknown", "as_of": "", "source": "not in the registry"})
+    strictest = max(entries, key=lambda entry: STRICTNESS.index(entry["verdict"]))
+    return Terms(
+        id="+".join(str(entry["id"]) for entry in entries),
+        verdict=str(strictest["verdict"]),
+        as_of=str(strictest["as_of"]),
+        obligations=tuple(dict.fromkeys(text for entry in entries for text in entry.get("obligations", ()))),
+        source="; ".join(dict.fromkeys(str(entry["source"]) for entry in entries)),
+        basis=declared.get("basis"),
+    )
+
+
+def require(terms: Terms, *, teacher: str, where: str) -> None:
+    """Let the teacher pass, or refuse it before its first request.
+
+    Raises:
+        RefusedByTerms: the verdict is not allowed or conditions, and the user stated no basis.
+    """
+    if terms.verdict in PASSING or terms.basis:
+        return
+    mend = f"state your right to it in the recipe: terms: {{{teacher}: {{basis: ..., accepted_by: ...}}}}"
+    if terms.verdict == "unknown":
+        mend = f"declare the model's licence in the recipe: terms: {{{teacher}: {{license: Apache-2.0}}}}, or {mend}"
+    raise RefusedByTerms(
+        f"{where}: training on this teacher's answers is {terms.verdict} ({terms.id}; {terms.source}); {mend}"
+    )

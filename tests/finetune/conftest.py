@@ -1,0 +1,85 @@
+"""A tiny random model and a small dataset, so that everything but the slow tests runs in seconds without network."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+import transformers
+
+sys.path.insert(0, str(Path(__file__).parent))  # toys.py is a helper, not a package
+from toys import Command, make_row, make_tokenizer, write_dataset
+
+from finetune import cli
+from finetune.rendering import Renderer
+from finetune.student import Base, load_base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    cache = tmp_path_factory.mktemp("datasets-cache")
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+    patch.setenv("HF_DATASETS_CACHE", str(cache))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama whose pad token is its EOS token."""
+    folder = tmp_path_factory.mktemp("tiny-model")
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.3,  # so that what the model says depends on what it is asked
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def base(tiny_folder: Path) -> Base:
+    return load_base(str(tiny_folder), torch.float32)
+
+
+@pytest.fixture
+def renderer(base: Base) -> Renderer:
+    return Renderer(base.tokenizer, base.stop_ids)
+
+
+@pytest.fixture
+def toy_dataset(tmp_path: Path) -> Path:
+    """Ragged rows; train 22, dev 4, test 6 prompts of which two have two teacher answers, one of them wrong."""
+    train = [make_row(n, prompt="ask " + "x" * (n % 7), answer=str(n) * (1 + n % 3)) for n in range(22)]
+    dev = [make_row(100 + n, prompt=f"dev {n}", answer=str(n)) for n in range(4)]
+    test = [make_row(200 + n, prompt=f"test {n}", answer=str(n), reference=n) for n in range(6)]
+    test += [make_row(200 + n, prompt=f"test {n}", answer="wrong", reference=n, sample=1) for n in range(2)]
+    return write_dataset(tmp_path / "toy", {"train": train, "dev": dev, "test": test})
+
+
+@pytest.fixture
+def finetune(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: tuple[str, ...]) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["finetune", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(str(done.value.code)), captured.out, captured.err
+
+    return run

@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from toys import Command
+
+from finetune import generate, train
+from finetune.config import Lora, make_config
+from finetune.generation import greedy
+from finetune.loop import accumulate
+from finetune.rendering import Renderer
+from finetune.student import Base, add_lora, trainable
+
+
+def ask(renderer: Renderer, words: str) -> tuple[int, ...]:
+    return renderer.prompt_ids([{"role": "user", "content": words}])
+
+
+PROMPTS = ["a", "what is " + "x" * 30, "bb", "tell me " * 5, "c"]
+
+
+def test_left_padded_batches_answer_as_one_by_one(base: Base, renderer: Renderer) -> None:
+    prompts = [ask(renderer, words) for words in PROMPTS]
+    together = greedy(base.model, base, prompts, max_new_tokens=12, batch_size=5)
+    alone = [greedy(base.model, base, [prompt], max_new_tokens=12)[0] for prompt in prompts]
+    assert together == alone
+    assert len({answer.text for answer in together}) > 1  # else the padding could not show
+
+
+def test_batches_keep_the_prompts_order(base: Base, renderer: Renderer) -> None:
+    prompts = [ask(renderer, words) for words in PROMPTS]
+    small = greedy(base.model, base, prompts, max_new_tokens=6, batch_size=2)
+    assert small == greedy(base.model, base, prompts, max_new_tokens=6, batch_size=5)
+
+
+def test_the_end_is_learnt_though_pad_is_eos_and_generation_halts(base: Base, renderer: Renderer) -> None:
+    assert base.pad_id == base.stop_ids[0]
+    examples = [renderer.example([{"role": "user", "content": words}], "yes") for words in ("a", "b" * 20)]
+    model = add_lora(base.model, Lora(rank=8, alpha=16), seed=0)
+    prompts = [ask(renderer, "a"), ask(renderer, "b" * 20)]
+    assert not any(answer.finished for answer in greedy(model.eval(), base, prompts, max_new_tokens=30))
+    optimiser = torch.optim.AdamW(trainable(model).values(), lr=0.02)
+    for _ in range(40):
+        accumulate(model, [examples], base.pad_id)
+        optimiser.step()
+        optimiser.zero_grad()
+    for answer in greedy(model, base, prompts, max_new_tokens=30):
+        assert (answer.text, answer.finished) == ("yes", True)
+
+
+def test_an_answer_cut_at_the_limit_says_so(base: Base, renderer: Renderer) -> None:
+    answer = greedy(base.model, base, [ask(renderer, "a")], max_new_tokens=1)[0]
+    assert not answer.finished
+
+
+@pytest.fixture
+def run_folder(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> Path:
+    train(toy_dataset, tmp_path / "run", make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
+    return tmp_path / "run"
+
+
+def test_a_run_answers_text_and_conversations_alike(run_folder: Path) -> None:
+    turns = [{"role": "user", "content": "ask xx"}]
+    one, two = generate(run_folder, ["ask xx", turns], max_new_tokens=5)
+    assert one == two
+
+
+def test_the_command_reads_arguments_files_and_prints_json_lines(
+    run_folder: Path, tmp_path: Path, finetune: Command
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"prompt": "ask"}\n{"messages": [{"role": "user", "content": "ask"}]}\n')
+    code, out, err = finetune("generate", run_folder, "ask", "--input", source, "--max-new-tokens", 4, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0, err
+    assert [line["prompt"] for line in lines] == ["ask", "ask", [{"role": "user", "content": "ask"}]]
+    assert len({line["answer"] for line in lines}) == 1
+
+
+def test_a_line_that_is_no_prompt_is_named(run_folder: Path, tmp_path: Path, finetune: Command) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"prompt": "ask"}\n{"text": "x"}\n')
+    code, out, err = finetune("generate", run_folder, "--input", source)
+    assert (code, out) == (2, "")
+    assert "in.jsonl: line 2: not a JSON object" in err

@@ -1,0 +1,123 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import CHATML, make_tokenizer
+
+from finetune.data import Row
+from finetune.errors import BadInput
+from finetune.rendering import IGNORED, Renderer
+
+EOS = 1
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(lambda text: "<|im_" not in text)
+
+
+def of_template(template: str) -> Renderer:
+    tokenizer = make_tokenizer(template)
+    return Renderer(tokenizer, [tokenizer.eos_token_id])
+
+
+RENDERER = of_template(CHATML)
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def row(answer: str, prompt: str = "q") -> Row:
+    return Row("r", "s", 0, ({"role": "user", "content": prompt},), answer, None, None)
+
+
+@given(TEXT, TEXT)
+def test_prompt_ids_are_a_prefix_and_only_the_answer_is_supervised(prompt: str, answer: str) -> None:
+    example = RENDERER.example(user(prompt), answer)
+    opened = RENDERER.prompt_ids(user(prompt))
+    assert example.ids[: len(opened)] == opened
+    assert set(example.labels[: len(opened)]) == {IGNORED}
+    supervised = example.ids[len(opened) :]
+    assert example.labels[len(opened) :] == supervised
+    assert supervised[-1] == EOS
+    assert RENDERER.tokenizer.decode(supervised[:-1]) == answer
+
+
+def test_an_answer_that_melts_into_the_prompt_keeps_the_prompt_s_ids() -> None:
+    # As one text, the template's newline and the answer's first are one token.
+    prompt, whole = user("q"), [*user("q"), {"role": "assistant", "content": "\n\nx"}]
+    text = RENDERER.tokenizer.apply_chat_template(whole, tokenize=False)
+    melted = tuple(RENDERER.tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert melted[: len(RENDERER.prompt_ids(prompt))] != RENDERER.prompt_ids(prompt)
+    example = RENDERER.example(prompt, "\n\nx")
+    assert example.ids[: len(RENDERER.prompt_ids(prompt))] == RENDERER.prompt_ids(prompt)
+
+
+def test_the_end_of_turn_is_supervised_though_pad_is_eos() -> None:
+    assert RENDERER.tokenizer.pad_token_id == EOS
+    example = RENDERER.example(user("q"), "a")
+    assert example.labels[-1] == example.ids[-1] == EOS
+    assert example.supervised == 2  # the answer's token and the end, not the template's newline after it
+
+
+def test_a_template_without_an_end_gets_one() -> None:
+    bare = of_template(
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    assert bare.example(user("q"), "a").labels[-2:] == (*bare.tokenizer("a")["input_ids"], EOS)
+
+
+def test_a_template_that_thinks_for_an_open_prompt_only_is_refused() -> None:
+    thinking = of_template(CHATML.replace("assistant\n'", "assistant\n<think>'"))
+    with pytest.raises(BadInput, match="differently from an open one"):
+        thinking.example(user("q"), "a")
+
+
+def test_no_template_and_no_stop_token_are_refused() -> None:
+    with pytest.raises(BadInput, match="no chat template"):
+        of_template(None)
+    with pytest.raises(BadInput, match="no end-of-sequence token"):
+        Renderer(make_tokenizer(), [])
+
+
+def test_rows_that_cannot_be_learnt_are_left_out_and_counted() -> None:
+    rows = [row("fine"), row(" "), row("b" * 60), row("stop <|im_end|> here")]
+    found = RENDERER.rows(rows, max_length=60)
+    assert len(found.examples) == 1
+    assert found.dropped == {
+        "empty answer": 1,
+        "longer than 60 tokens": 1,
+        "end-of-turn token inside the answer": 1,
+    }
+
+
+def test_a_row_of_just_max_length_stays_whole() -> None:
+    example = RENDERER.example(user("q"), "fine")
+    kept = RENDERER.rows([row("fine")], max_length=len(example.ids))
+    assert kept.examples == [example]
+
+
+def test_no_supervised_token_is_an_error() -> None:
+    with pytest.raises(BadInput, match=r"no supervised token .*2 empty answer"):
+        RENDERER.rows([row(""), row("")], max_length=100)
+
+
+def test_instruction_goes_where_the_template_takes_it() -> None:
+    assert RENDERER.with_instruction(user("q"), "Do.") == [{"role": "system", "content": "Do."}, *user("q")]
+    system = [{"role": "system", "content": "Be."}, *user("q")]
+    assert RENDERER.with_instruction(system, "Do.")[0]["content"] == "Be.\n\nDo."
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}",
+        "{% if messages[0].role == 'system' %}{% set messages = messages[1:] %}{% endif %}",
+    ],
+    ids=["refuses", "swallows"],
+)
+def test_instruction_goes_before_the_user_s_words_where_there_is_no_system_role(guard: str) -> None:
+    assert of_template(guard + CHATML).with_instruction(user("q"), "Do.") == user("Do.\n\nq")
+
+
+def test_a_template_that_refuses_roles_is_one_clear_error() -> None:
+    refusing = of_template("{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(BadInput, match=r"refuses the roles user \(roles must alternate\)"):
+        refusing.prompt_ids(user("q"))

@@ -1,0 +1,83 @@
+"""What the tests build on: a tokenizer of bytes, contract rows, dataset folders. A helper, not a package."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tokenizers
+import transformers
+from tokenizers import decoders, models, pre_tokenizers
+
+from finetune.data import CONTRACT
+from harvester.records import Json
+
+Command = Callable[..., tuple[int, str, str]]
+"""Arguments of the command line → exit code, stdout, stderr."""
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SPECIAL = ["<|im_start|>", "<|im_end|>"]
+
+
+def make_tokenizer(template: str | None = CHATML) -> Any:
+    """One token per byte, plus one merge: two newlines are one token, so an answer can melt into its prompt."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: place for place, token in enumerate([*SPECIAL, *letters, "ĊĊ"])}
+    inner = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[("Ċ", "Ċ")]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(SPECIAL)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def make_row(
+    number: int, *, prompt: str = "question", answer: str = "answer", reference: Json = None, sample: Any = 0
+) -> dict[str, Any]:
+    row = dict.fromkeys(CONTRACT.names)
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return row | {
+        "messages": messages,
+        "row_id": f"row{number}-{sample}",
+        "request_key": f"key{number}",
+        "seed_id": f"seed{number}",
+        "seed": json.dumps({"text": prompt}),
+        "sample": sample,
+        "reference": None if reference is None else json.dumps(reference),
+        "accepted": True,
+        "collected_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    }
+
+
+def write_dataset(
+    folder: Path,
+    splits: dict[str, list[dict[str, Any]]],
+    *,
+    schema: pa.Schema = CONTRACT,
+    instruction: str | None = "Answer with the number.",
+) -> Path:
+    (folder / "data").mkdir(parents=True)
+    for split, rows in splits.items():
+        table = pa.Table.from_pylist(rows, schema=schema)
+        pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
+    notes = {
+        "format": 1,
+        "harvester": "0.1.0",
+        "recipe": "toy",
+        "student": {"instruction": instruction},
+        "verify": {},
+        "rows": {split: len(rows) for split, rows in splits.items()},
+        "usd": 0.25,
+        "collect_minutes": 1.5,
+    }
+    (folder / "harvester.json").write_text(json.dumps(notes))
+    return folder

@@ -1,0 +1,274 @@
+"""The collecting loop against a provider over HTTP: what is asked, what is kept, what stops it."""
+
+import asyncio
+import json
+import os
+import signal
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvester.collecting import Options, Progress, collect
+from harvester.errors import BadInput, RefusedByTerms, StoppedEarly, TeacherUnusable
+from harvester.pricing import NUSD
+from harvester.recipe import Recipe
+from harvester.status import status
+from harvester.store import StoreReader
+
+
+def run(folder: Any, **options: Any) -> Progress:
+    return asyncio.run(collect(Recipe.load(folder.path), None, Options(**options)))
+
+
+def stored_rows(folder: Any) -> list[Any]:
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        plan = reader.current_plan("toy")
+        assert plan is not None
+        return list(reader.rows(plan))
+
+
+def test_every_seed_is_asked_once_and_a_second_run_asks_nothing(folder: Any, provider: Any) -> None:
+    assert run(folder).answered == 10
+    assert run(folder).answered == 0
+    assert len(provider.asked) == 10
+    assert {row.reply is not None for row in stored_rows(folder)} == {True}
+
+
+def test_the_raw_reply_is_stored_byte_for_byte(folder: Any, provider: Any) -> None:
+    odd = b' {"choices":[{"message":{"content":"\\u00e9  "},"finish_reason":"stop"}],  "unknown":[1e3]}\n'
+    provider.script = lambda _body, _before: (200, {}, odd)
+    run(folder)
+    assert {row.reply.raw for row in stored_rows(folder)} == {odd}
+
+
+def test_one_added_seed_costs_one_request(folder: Any, provider: Any) -> None:
+    run(folder)
+    folder.seeds("train.jsonl", ["a new one", *(f"seed {number}" for number in range(10))])
+    assert run(folder).answered == 1
+    assert "a new one" in provider.asked[-1]["messages"][0]["content"]
+    assert len(stored_rows(folder)) == 11
+
+
+def test_an_edited_system_prompt_asks_every_row_again(folder: Any, provider: Any) -> None:
+    folder.write("answer.j2", "{% system %}Be brief.{% endsystem %}{% user %}{{ text }}{% enduser %}")
+    run(folder)
+    folder.write("answer.j2", "{% system %}Be long.{% endsystem %}{% user %}{{ text }}{% enduser %}")
+    assert run(folder).answered == 10
+    assert {body["messages"][0]["content"] for body in provider.asked[10:]} == {"Be long."}
+
+
+def test_a_template_edited_back_asks_nothing(folder: Any) -> None:
+    run(folder)
+    before = (folder.path / "answer.j2").read_text(encoding="utf-8")
+    folder.write("answer.j2", "Something else: {{ text }}")
+    run(folder, limit=1)
+    folder.write("answer.j2", before)
+    assert run(folder).answered == 0
+
+
+def test_an_edited_verifier_asks_nothing_and_judges_anew(folder: Any, provider: Any) -> None:
+    run(folder)
+    assert status(Recipe.load(folder.path))["splits"]["train"]["accepted"] == 10
+    folder.data["steps"][0]["verify"] = {"json_schema": {"type": "object"}}
+    folder.save()
+    run(folder)
+    assert len(provider.asked) == 10
+    assert status(Recipe.load(folder.path))["splits"]["train"] == {
+        "rows": 10,
+        "accepted": 0,
+        "dropped": {"verify:json_schema": 10},
+    }
+
+
+def test_more_samples_ask_only_the_new_ones(folder: Any, provider: Any) -> None:
+    folder.data["steps"][0]["samples"] = 2
+    folder.save()
+    run(folder)
+    folder.data["steps"][0]["samples"] = 3
+    folder.save()
+    assert run(folder).answered == 10
+    assert len(provider.asked) == 30
+    assert sorted(row.sample for row in stored_rows(folder)) == sorted([0, 1, 2] * 10)
+
+
+def test_equal_seeds_share_one_reply_and_are_rows_of_their_own(folder: Any, provider: Any) -> None:
+    folder.seeds("train.jsonl", ["same", "same", "other"])
+    run(folder)
+    assert len(provider.asked) == 2
+    rows = stored_rows(folder)
+    assert len({row.row_id for row in rows}) == 3
+    assert len({row.request_key for row in rows}) == 2
+
+
+def test_transport_details_do_not_change_the_key(folder: Any, provider: Any) -> None:
+    run(folder)
+    folder.data["teacher"] |= {"limits": {"concurrency": 1, "requests_per_minute": 9000}, "timeout_s": 9}
+    folder.save()
+    assert run(folder).answered == 0
+
+
+def test_limit_asks_so_many_and_the_next_run_goes_on(folder: Any, provider: Any) -> None:
+    assert run(folder, limit=3).answered == 3
+    assert len(provider.asked) == 3
+    assert run(folder).answered == 7
+
+
+def test_never_more_in_flight_than_the_limit_says(folder: Any, provider: Any) -> None:
+    provider.latency_s = 0.01
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(60)])
+    run(folder)
+    assert provider.most_in_flight == 4
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (429, {"Retry-After": "0"}, b'{"error": {"message": "slow down"}}'),
+        (503, {"retry-after-ms": "1"}, b"<html>busy</html>"),
+        (200, {}, b'{"choices": [{"mess'),
+        (200, {}, b""),
+        (200, {}, b'{"error": {"message": "overloaded", "code": 502}}'),
+        (200, {}, b'{"choices": []}'),
+    ],
+)
+def test_a_passing_fault_is_tried_again_and_never_stored(folder: Any, provider: Any, bad: Any) -> None:
+    provider.script = lambda _body, before: bad if before == 0 else None
+    folder.seeds("train.jsonl", ["one", "two"])
+    progress = run(folder)
+    assert (progress.answered, progress.failed, len(provider.asked)) == (2, 0, 4)
+    assert all(b"answer to" in row.reply.raw for row in stored_rows(folder))
+
+
+def test_a_refused_request_fails_its_row_with_the_reason_and_no_other(folder: Any, provider: Any) -> None:
+    bad = (400, {}, b'{"error": {"message": "too long for the context"}}')
+    provider.script = lambda body, _before: bad if "seed 3" in json.dumps(body) else None
+    progress = run(folder)
+    assert (progress.answered, progress.failed) == (9, 1)
+    assert status(Recipe.load(folder.path))["failures"] == {"HTTP 400: too long for the context": 1}
+    assert run(folder).answered == 0
+    assert len(provider.asked) == 10  # the same request would fail again: it is not sent again
+
+
+def test_a_request_that_ran_out_of_attempts_is_tried_by_the_next_run(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["max_attempts"] = 2
+    folder.save()
+    broken = (500, {"retry-after": "0"}, b"{}")
+    provider.script = lambda body, _before: broken if "seed 3" in json.dumps(body) else None
+    assert (run(folder).failed, len(provider.asked)) == (1, 11)
+    provider.script = lambda _body, _before: None
+    assert run(folder).answered == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (401, {}, b'{"error": {"message": "bad key"}}'),
+        (429, {}, b'{"error": {"message": "pay first", "code": "insufficient_quota"}}'),
+        (302, {"location": "http://127.0.0.1:9/"}, b""),
+    ],
+)
+def test_a_refused_credential_stops_the_teacher_and_keeps_the_rest(folder: Any, provider: Any, refusal: Any) -> None:
+    folder.data["teacher"]["limits"]["concurrency"] = 1
+    folder.save()
+    provider.script = lambda _body, _before: refusal if len(provider.asked) > 4 else None
+    with pytest.raises(TeacherUnusable, match="go on with: harvester collect"):
+        run(folder)
+    assert len(provider.asked) == 5
+    provider.script = lambda _body, _before: None
+    assert run(folder).answered == 6  # the refused request is still open, the four answered are kept
+
+
+def test_an_unreachable_teacher_is_said_so(folder: Any) -> None:
+    folder.data["teacher"] |= {"base_url": "http://127.0.0.1:9/v1", "max_attempts": 1}
+    folder.save()
+    with pytest.raises(TeacherUnusable, match="unreachable"):
+        run(folder)
+
+
+def test_a_lost_connection_is_not_taken_for_an_unreachable_teacher(folder: Any, provider: Any) -> None:
+    folder.data["teacher"] |= {"timeout_s": 0.2, "max_attempts": 1}
+    folder.save()
+    folder.seeds("train.jsonl", ["one"])
+    provider.latency_s = 1.0
+    assert run(folder).failed == 1
+    assert status(Recipe.load(folder.path))["failures"] == {"timeout": 1}
+
+
+def test_the_budget_is_never_passed_and_what_was_bought_is_kept(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["price"] = {"input": 1000, "output": 1000}  # a tenth of a cent per token
+    folder.save()
+    reply_usd = Decimal("0.015")  # 15 tokens
+    with pytest.raises(StoppedEarly, match=r"raise budget\.usd"):
+        run(folder, budget_usd=Decimal("0.2"))
+    spent = Decimal(str(status(Recipe.load(folder.path))["usd"]))
+    assert spent == reply_usd * len(provider.asked)
+    assert 0 < spent <= Decimal("0.2")
+
+
+def test_an_answer_lost_after_sending_counts_as_spent(folder: Any, provider: Any) -> None:
+    folder.data["teacher"] |= {"price": {"input": 1000, "output": 1000}, "timeout_s": 0.1, "max_attempts": 1}
+    folder.save()
+    folder.seeds("train.jsonl", ["one"])
+    provider.latency_s = 1.0
+    run(folder, budget_usd=Decimal(1))
+    assert status(Recipe.load(folder.path))["usd"] > 50 * 0.001  # max_tokens and the prompt at the worst case
+
+
+def test_a_reply_without_usage_counts_as_the_worst_case(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["price"] = {"input": 0, "output": 1000}
+    folder.save()
+    folder.seeds("train.jsonl", ["one"])
+    body = b'{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}'
+    provider.script = lambda _body, _before: (200, {}, body)
+    run(folder)
+    assert status(Recipe.load(folder.path))["usd"] * NUSD == 50 * 1_000_000
+
+
+def test_terms_refuse_before_the_first_request(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["model"] = "gpt-4o"
+    folder.save()
+    with pytest.raises(RefusedByTerms, match="forbidden-competing"):
+        run(folder)
+    assert provider.asked == []
+    assert not (folder.path / "harvest.db").exists()
+
+
+def test_a_missing_key_is_said_before_anything_is_sent(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOY_API_KEY", raising=False)
+    folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
+    folder.save()
+    with pytest.raises(BadInput, match="TOY_API_KEY is not set"):
+        run(folder)
+
+
+def test_the_key_is_sent_and_stored_nowhere(folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = "sk-canary-5f2b9"
+    monkeypatch.setenv("TOY_API_KEY", canary)
+    folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
+    folder.save()
+    run(folder)
+    assert provider.headers[0]["Authorization"] == f"Bearer {canary}"
+    for path in Path(folder.path).rglob("*"):
+        assert canary.encode() not in path.read_bytes()
+
+
+def test_an_interrupted_run_keeps_what_was_in_flight(folder: Any, provider: Any) -> None:
+    """The stop comes while answers are on their way: they are waited for, stored, and not asked again."""
+    signalled: list[int] = []
+
+    def script(_body: dict[str, Any], _before: int) -> None:
+        if len(provider.asked) > 4 and not signalled:
+            signalled.append(len(provider.asked))
+            os.kill(os.getpid(), signal.SIGINT)
+
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(60)])
+    provider.latency_s = 0.1
+    provider.script = script
+    with pytest.raises(StoppedEarly, match="interrupted"):
+        run(folder)
+    sent = len(provider.asked)
+    assert 4 < sent < 60
+    assert sum(row.reply is not None for row in stored_rows(folder)) == sent
+    assert run(folder).answered == 60 - sent
