@@ -81,6 +81,7 @@ class Row:
     sample: int
     prompt: tuple[Message, ...]
     answer: str
+    finish_reason: str | None
     tools: Json  # None, or what the chat template takes as `tools`
     reference: Json  # None outside the test split
 
@@ -151,7 +152,7 @@ def _check_columns(where: str, found: datasets.Features) -> None:
 
 
 def _rows(where: str, table: Any) -> list[Row]:
-    wanted = ["row_id", "seed_id", "sample", "messages", "tools", "reference"]
+    wanted = ["row_id", "seed_id", "sample", "messages", "finish_reason", "tools", "reference"]
     return [_row(where, line) for line in table.select_columns(wanted)]
 
 
@@ -168,6 +169,7 @@ def _row(where: str, line: dict[str, Any]) -> Row:
         sample=line["sample"],
         prompt=tuple(messages[:-1]),
         answer=messages[-1]["content"],
+        finish_reason=line["finish_reason"],
         tools=_json(where, "tools", line["tools"]),
         reference=_json(where, "reference", line["reference"]),
     )

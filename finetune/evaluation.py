@@ -164,7 +164,9 @@ def _normalised(messages: Sequence[Message]) -> tuple[tuple[str, str], ...]:
 
 def _teacher_lines(prompts: Sequence[Prompt]) -> Lines:
     return [
-        _line(prompt, row.sample, row.answer, finished=bool(row.answer)) for prompt in prompts for row in prompt.teacher
+        _line(prompt, row.sample, row.answer, finished=bool(row.answer) and row.finish_reason != "length")
+        for prompt in prompts
+        for row in prompt.teacher
     ]
 
 

@@ -52,18 +52,19 @@ def train(dataset: str | Path, out: str | Path, config: RunConfig | None = None)
     rendered = renderer.rows(rows, config.batching.max_length)
     for reason, count in rendered.dropped.items():
         say(f"train: {count} of {len(rows)} rows left out: {reason}")
+    examples = rendered.require()
     dev = renderer.rows(data.splits["dev"], config.batching.max_length).examples if data.splits.get("dev") else []
     model = add_lora(base.model, config.lora, seed=config.training.seed)
-    loop = Loop(model=model, examples=rendered.examples, dev=dev, pad_id=base.pad_id, config=config, folder=folder)
+    loop = Loop(model=model, examples=examples, dev=dev, pad_id=base.pad_id, config=config, folder=folder)
     with stop_on_signals() as stop:
         done = loop.run(stop)
     save_adapter(model, folder / runs.ADAPTER)
     facts = facts.model_copy(
         update={
             "status": "trained",
-            "rows": {"train": len(rendered.examples), "dev": len(dev)},
+            "rows": {"train": len(examples), "dev": len(dev)},
             "dropped": rendered.dropped,
-            "longest_answer": max(example.supervised for example in rendered.examples),
+            "longest_answer": max(example.supervised for example in examples),
             "steps": done.step,
             "train_loss": loop.train_loss,
             "dev_loss": loop.dev_loss,
@@ -122,11 +123,11 @@ class Loop:
     train_loss: float | None = None
     dev_loss: float | None = None
     _talked: float = field(default=0.0, init=False)
+    _laid_out: tuple[int, list[list[int]]] = field(default=(-1, []), init=False)  # epoch and its steps
 
     def __post_init__(self) -> None:
         """Lays out the steps; epoch e, place i is step e * steps_per_epoch + i."""
-        self.lengths = [len(example.ids) for example in self.examples]
-        rows, training = self.config.batching.rows_per_step, self.config.training
+        training = self.config.training
         self.steps_per_epoch = len(self._epoch(0))
         self.total = training.epochs * self.steps_per_epoch
         if training.max_steps is not None:
@@ -139,7 +140,7 @@ class Loop:
             weight_decay=self.config.optimiser.weight_decay,
             fused=True,
         )
-        say(f"{len(self.examples)} rows, {self.total} steps of {rows} rows")
+        say(f"{len(self.examples)} rows, {self.total} steps of {self.config.batching.rows_per_step} rows")
 
     def run(self, stop: Callable[[], bool]) -> Progress:
         """Trains to the end, from the newest checkpoint if there is one.
@@ -191,9 +192,11 @@ class Loop:
         return StepResult(loss=loss, tokens=tokens, grad_norm=float(norm))
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        return epoch_steps(
-            self.lengths, self.config.batching.rows_per_step, seed=self.config.training.seed, epoch=epoch
-        )
+        if self._laid_out[0] != epoch:
+            rows, seed = self.config.batching.rows_per_step, self.config.training.seed
+            lengths = [len(example.ids) for example in self.examples]
+            self._laid_out = (epoch, epoch_steps(lengths, rows, seed=seed, epoch=epoch))
+        return self._laid_out[1]
 
     def _resume(self) -> Progress:
         metrics = self.folder / runs.METRICS
@@ -203,11 +206,8 @@ class Loop:
             progress = checkpoint.load(newest, self.model, self.optimiser)
             say(f"going on after step {progress.step} of {self.total}")
         # Steps after the checkpoint are done again, so their lines go.
-        kept = (
-            [line for line in runs.read_lines(metrics) if newest and line["step"] <= progress.step]
-            if metrics.exists()
-            else []
-        )
+        lines = runs.read_lines(metrics) if metrics.exists() else []
+        kept = [line for line in lines if newest and line["step"] <= progress.step]
         for line in kept:
             self.train_loss, self.dev_loss = line.get("loss", self.train_loss), line.get("dev_loss", self.dev_loss)
         runs.write_text(metrics, runs.dump_lines(kept))

@@ -39,6 +39,17 @@ class Rendered:
     examples: list[Example]
     dropped: Mapping[str, int]
 
+    def require(self) -> list[Example]:
+        """The examples, of which there must be some; each has a supervised token, as it ends with the end of turn.
+
+        Raises:
+            BadInput: no row is left.
+        """
+        if not self.examples:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "it has no rows"
+            raise BadInput(f"split train: no supervised token is left to train on ({reasons}); see --max-length")
+        return self.examples
+
 
 class Renderer:
     """Renders with one model's tokenizer and chat template.
@@ -70,8 +81,7 @@ class Renderer:
         generated), and where the template has none the first of `stop_ids` is added.
 
         Raises:
-            BadInput: the template does not open the assistant's turn as it renders one, or the answer itself holds an
-                end-of-turn token.
+            BadInput: the template does not open the assistant's turn as it renders one.
         """
         prompt = self._text(messages, tools, opening=True)
         full = self._text([*messages, {"role": "assistant", "content": answer}], tools, opening=False)
@@ -95,9 +105,6 @@ class Renderer:
 
         A row longer than `max_length` is left out rather than cut: without its end the student would learn not to stop,
         without its start it would learn to answer another question.
-
-        Raises:
-            BadInput: no row is left.
         """
         dropped: Counter[str] = Counter()
         examples = []
@@ -112,9 +119,6 @@ class Renderer:
                 dropped[f"longer than {max_length} tokens"] += 1
             else:
                 examples.append(example)
-        if sum(example.supervised for example in examples) == 0:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no rows"
-            raise BadInput(f"no supervised token is left to train on ({reasons}); see --max-length")
         return Rendered(examples=examples, dropped=dict(dropped))
 
     def with_instruction(self, messages: Sequence[Message], instruction: str) -> list[Message]:
@@ -130,8 +134,10 @@ class Renderer:
         return candidate if taken else [{**head, "content": f"{instruction}\n\n{head['content']}"}, *rest]
 
     def _ended(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        last = max((place for place, token in enumerate(ids) if token in self.stop_ids), default=None)
-        return (*ids, self.stop_ids[0]) if last is None else ids[: last + 1]
+        end = max((place + 1 for place, token in enumerate(ids) if token in self.stop_ids), default=0)
+        # Words after it: it is the answer's own, not the template's.
+        closed = end > 0 and not self.tokenizer.decode(ids[end:]).strip()
+        return ids[:end] if closed else (*ids, self.stop_ids[0])
 
     def _encode(self, text: str) -> tuple[int, ...]:
         # The template writes the special tokens itself.

@@ -53,12 +53,13 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
         recipe=dataset.notes.recipe,
     )
     if not (folder / FACTS).exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not _is_ours(folder):
             raise BadInput(f"--out {folder}: exists and is not a run; name another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"--out {folder}: cannot be made ({error.strerror})") from error
+        # The facts last: they make it a run.
         write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
         write_facts(folder, fresh)
         return fresh
@@ -68,6 +69,11 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
     if facts.config_sha256 != fresh.config_sha256:
         raise BadInput(f"--out {folder}: holds a run with {_difference(folder, config)}; give another --out")
     return facts
+
+
+def _is_ours(folder: Path) -> bool:
+    """Empty, or what is left of a run that was killed in its first moment."""
+    return folder.is_dir() and all(path.name.lstrip(".").startswith((CONFIG, FACTS)) for path in folder.iterdir())
 
 
 def _difference(folder: Path, config: RunConfig) -> str:

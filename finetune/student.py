@@ -2,7 +2,6 @@
 
 # ruff: noqa: N803, N806 - shape suffixes
 
-import hashlib
 import shutil
 import tempfile
 import warnings
@@ -21,7 +20,7 @@ from torch import Tensor
 from finetune.config import EMBEDDED, Lora
 from finetune.data import say
 from finetune.errors import BadInput
-from harvester.teachers.weights import MODEL_NAME, cache_dir, embedded_weights
+from harvester.teachers.weights import MODEL_NAME, SHA256, cache_dir, embedded_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 source, dtype=dtype or fast_dtype(device), use_safetensors=True, trust_remote_code=False
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).strip().split("\n")[0]
             raise BadInput(f"--model {name}: neither a local folder nor a loadable hub id ({reason})") from error
     model.requires_grad_(False)
@@ -179,9 +178,7 @@ def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 def _embedded_folder() -> Path:
     """The embedded teacher's weights as a transformers folder; converted once, as that takes 15 s and loading 3 s."""
     gguf = embedded_weights()
-    with gguf.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache_dir() / "students" / f"{MODEL_NAME}-{digest[:8]}"
+    folder = cache_dir() / "students" / f"{MODEL_NAME}-{SHA256[:8]}"
     if folder.exists():
         return folder
     say(f"converting {gguf.name} for training (once, 0.5 GB) into {folder}")

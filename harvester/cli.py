@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUG = "a bug in Harvester; please report it, with the lines above, to the project's issue tracker"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-store_option = click.option("--store", type=click.Path(path_type=Path), help="Database file; default: beside the recipe.")
+store_option = click.option("--store", type=click.Path(path_type=Path), help="Database; default: beside the recipe.")
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
 
 

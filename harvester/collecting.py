@@ -213,7 +213,8 @@ class Run:
         while left:
             size = min(READ_AHEAD, left)
             batch = await loop.run_in_executor(
-                self._journal.thread, lambda: self._store.pending(self._plan_id, after=after, limit=size)  # noqa: B023 - awaited at once
+                self._journal.thread,
+                lambda: self._store.pending(self._plan_id, after=after, limit=size),  # noqa: B023 - awaited at once
             )
             if not batch:
                 break
@@ -341,8 +342,10 @@ class Run:
         rejudge(self._store, self._plan_id, self._rules)
 
     async def _report(self) -> None:
+        started = time.monotonic()
         while self._options.report:
             await asyncio.sleep(REPORT_EVERY_S)
+            self.progress.seconds = time.monotonic() - started
             self.progress.spent_usd = usd(self._budget.spent_nusd)
             self._options.report(self.progress)
 

@@ -44,7 +44,8 @@ def estimate(recipe: Recipe) -> Estimate:
             prompts.append(json.loads(asked[0].body)["messages"])
     input_tokens = (most_input // LOW_BYTES_PER_TOKEN, most_input)
     output_tokens = _output_tokens(recipe, requests)
-    return Estimate(seeds, requests, input_tokens, output_tokens, _usd(recipe, input_tokens, output_tokens), tuple(prompts))
+    cost = _usd(recipe, input_tokens, output_tokens)
+    return Estimate(seeds, requests, input_tokens, output_tokens, cost, tuple(prompts))
 
 
 def _output_tokens(recipe: Recipe, requests: int) -> tuple[int, int] | None:

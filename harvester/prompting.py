@@ -56,7 +56,7 @@ class Template:
             loader=FileSystemLoader(folder),
             undefined=StrictUndefined,
             extensions=[RoleBlocks],
-            autoescape=False,  # noqa: S701 - prompts are plain text, not HTML
+            autoescape=False,
             keep_trailing_newline=False,
         )
         try:

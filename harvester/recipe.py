@@ -258,9 +258,8 @@ class Recipe(Model):
         except ValidationError as error:
             raise BadInput(_explain(path, error)) from None  # the values may be long; the line says it all
         recipe._path, recipe._text = path, text  # noqa: SLF001 - its own class
-        recipe._rules = verifiers.resolve(
-            recipe.step.verify, recipe.folder, where=f"{path}: steps.0.verify"
-        )  # noqa: SLF001
+        where = f"{path}: steps.0.verify"
+        recipe._rules = verifiers.resolve(recipe.step.verify, recipe.folder, where=where)  # noqa: SLF001
         return recipe
 
 
@@ -338,19 +337,10 @@ def _unknown_field(loc: tuple[int | str, ...]) -> str:
     *parents, name = [part for part in loc if isinstance(part, str)]
     if name.lower() in KEY_FIELDS:
         return "a key in a recipe is refused; put it into the environment and its variable's name into api_key_env"
-    siblings = {path.rsplit(".", 1)[-1]: path for path in _fields_under(parents)}
-    guess = OTHER_NAMES.get(name.lower()) or _closest(name, siblings)
-    return f"unknown field; did you mean {siblings.get(guess, guess)}?" if guess else "unknown field; remove it"
-
-
-def _closest(name: str, siblings: Mapping[str, str]) -> str | None:
-    lowered = name.lower()
-    near = difflib.get_close_matches(lowered, siblings, n=1, cutoff=0.6)
-    if near:
-        return near[0]
-    initials = {"".join(word[0] for word in field.split("_")): field for field in siblings}
-    near = difflib.get_close_matches(lowered, initials, n=1, cutoff=0.6)  # rpn → rpm → requests_per_minute
-    return initials[near[0]] if near and len(lowered) > 1 else None
+    known = {path.rsplit(".", 1)[-1]: path for path in _fields_under(parents)}
+    known |= {other: known[field] for other, field in OTHER_NAMES.items() if field in known}
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return f"unknown field; did you mean {known[near[0]]}?" if near else "unknown field; remove it"
 
 
 def _fields_under(parents: list[str]) -> Iterator[str]:

@@ -181,13 +181,14 @@ def _short(error: BaseException) -> str:
 
 
 def wait_s(state: RetryCallState) -> float:
-    """Seconds before the next attempt: the teacher's own wish, else exponential backoff with full jitter."""
+    """Seconds before the next attempt: the teacher's own wish, else exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, TryAgain) and error.decision.after_s is not None:
         return error.decision.after_s
-    ceiling = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2**state.attempt_number)
+    ceiling: float = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2**state.attempt_number)
     # Jitter needs no secrecy; spread by the attempt's own clock it also needs no generator to seed.
-    return max(FLOOR_S, ceiling * (0.5 + (time.monotonic_ns() % 1000) / 2000))
+    spread = 0.5 + (time.monotonic_ns() % 1000) / 2000
+    return max(FLOOR_S, ceiling * spread)
 
 
 def retrying(attempts: int) -> AsyncRetrying:

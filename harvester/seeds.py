@@ -57,7 +57,7 @@ def _read_file(path: Path, split: str) -> Iterator[Seed]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     if path.suffix != ".jsonl":
-        raise BadInput(f"{path}: seeds are read from .jsonl files (one JSON object per line), not {path.suffix or path}")
+        raise BadInput(f"{path}: seeds are read from .jsonl files, one JSON object per line; convert it")
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
@@ -77,7 +77,7 @@ def _decode(path: Path, number: int, line: str) -> dict[str, Any]:
     except ValueError as error:
         raise BadInput(f"{path}: line {number}: not JSON: {error}") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{path}: line {number}: a seed is a JSON object, such as {{\"text\": ...}}")
+        raise BadInput(f'{path}: line {number}: a seed is a JSON object, such as {{"text": ...}}')
     return data
 
 

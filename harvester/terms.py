@@ -88,7 +88,7 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
             licence = _license_entry(declared["license"], where)
             entries.append({**licence, "id": f"declared:{licence['id']}", "as_of": "", "source": CLAIMED})
         else:
-            entries.append({"id": "not-in-registry", "verdict": "unknown", "as_of": "", "source": "not in the registry"})
+            entries.append({"id": "not-in-registry", "verdict": "unknown", "as_of": "", "source": "no entry found"})
     strictest = max(entries, key=lambda entry: STRICTNESS.index(entry["verdict"]))
     return Terms(
         id="+".join(str(entry["id"]) for entry in entries),

@@ -59,7 +59,7 @@ class Provider:
         response = web.Response(status=status, body=reply, content_type="application/json", headers=headers)
         await response.prepare(request)
         await response.write_eof()
-        if status == 200:  # noqa: PLR2004 - HTTP's own number
+        if status == 200:
             self.answered.append(body)
         return response
 

@@ -73,7 +73,8 @@ def _seeds(recipe: Recipe) -> str:
 def _terms(exported: "Exported") -> str:
     lines = []
     for binding in exported.terms.values():
-        lines.append(f"- **{binding['verdict']}**: {binding['id']} (source: {binding['source']}; as of: {binding['as_of'] or '-'})")
+        where = f"source: {binding['source']}; as of: {binding['as_of'] or '-'}"
+        lines.append(f"- **{binding['verdict']}**: {binding['id']} ({where})")
         lines += [f"  - obligation: {text}" for text in binding["obligations"]]
         if binding["basis"]:
             lines.append(f"  - basis: {binding['basis']} ({CLAIMED})")

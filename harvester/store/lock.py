@@ -33,7 +33,7 @@ def sole_writer(store: Path) -> Iterator[None]:
         except BlockingIOError:
             raise StoreUnusable(f"{store}: in use by {_holder(descriptor)}; wait for it or stop it") from None
         except OSError as error:
-            raise StoreUnusable(f"{store}: this file system has no locks ({error.strerror}); use a local disk") from None
+            raise StoreUnusable(f"{store}: no locks on this file system ({error.strerror}); use a local disk") from None
         _sign(descriptor)
         yield
     finally:

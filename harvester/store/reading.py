@@ -131,10 +131,10 @@ class StoreReader:
             lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
             seconds = connection.execute(select(func.coalesce(func.sum(runs.c.seconds), 0))).scalar_one()
             return Counts(
-                requests={state: count for state, count in connection.execute(states)},
-                rows={split: count for split, count in connection.execute(splits)},
+                requests=dict(connection.execute(states).tuples().all()),
+                rows=dict(connection.execute(splits).tuples().all()),
                 judged={(split, bool(ok), why): count for split, ok, why, count in connection.execute(judged)},
-                failures={reason: count for reason, count in connection.execute(failures)},
+                failures=dict(connection.execute(failures).tuples().all()),
                 spent_nusd=int(paid) + int(lost),
                 minutes=round(seconds / 60, 2),
             )

@@ -3,12 +3,12 @@
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, exists, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -113,7 +113,8 @@ class StoreWriter:
 
     def teacher_id(self, *, name: str, provider: str, identity: str, terms: Json, price: Json) -> int:
         """The id of a teacher as it is today: another licence or price is another entry."""
-        values = {"name": name, "provider": provider, "identity": identity, "terms": _text(terms), "price": _text(price)}
+        values = {"name": name, "provider": provider, "identity": identity}
+        values |= {"terms": _text(terms), "price": _text(price)}
         fingerprint = digest(values)
         with self._transaction() as connection:
             connection.execute(insert(teachers).values(fingerprint=fingerprint, **values).on_conflict_do_nothing())
@@ -185,6 +186,7 @@ class StoreWriter:
             for kind, group in groups.items():
                 _WRITE[kind](connection, group)
 
+
 def _text(value: Json) -> str:
     return canonical(value).decode()
 
@@ -194,9 +196,7 @@ def _in_plan(plan_id: int) -> ColumnElement[bool]:
 
 
 def _maybe_sent(connection: Connection, plan_id: int, handed_out: int) -> list[bytes]:
-    query = select(requests.c.body).where(
-        requests.c.state == PENDING, requests.c.id <= handed_out, _in_plan(plan_id)
-    )
+    query = select(requests.c.body).where(requests.c.state == PENDING, requests.c.id <= handed_out, _in_plan(plan_id))
     return [zlib.decompress(body) for body in connection.execute(query).scalars()]
 
 
@@ -312,7 +312,7 @@ def _write_judged(connection: Connection, events: Sequence[Judged]) -> None:
     )
 
 
-_WRITE = {
+_WRITE: dict[type, Callable[[Connection, Sequence[Any]], None]] = {
     HandedOut: _write_handed_out,
     Replied: _write_replied,
     Unanswered: _write_unanswered,

@@ -24,7 +24,9 @@ class OpenAICompatible:
     brings redirects and cookies that are not wanted here.
     """
 
-    def __init__(self, base_url: str, api_key: str | None, transport: httpx.AsyncBaseTransport, timeout_s: float) -> None:
+    def __init__(
+        self, base_url: str, api_key: str | None, transport: httpx.AsyncBaseTransport, timeout_s: float
+    ) -> None:
         """A teacher at `base_url` (up to and including /v1)."""
         self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
         self._headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "harvester"}

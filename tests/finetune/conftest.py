@@ -1,8 +1,12 @@
 """A tiny random model and a small dataset, so that everything but the slow tests runs in seconds without network."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before torch is loaded: OpenMP threads that spin while they wait are slow beside anything else that runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import datasets
 import pytest
@@ -18,8 +22,9 @@ from finetune.student import Base, load_base
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch = pytest.MonkeyPatch()
+    torch.set_num_threads(1)  # nothing here is big enough to share
     cache = tmp_path_factory.mktemp("datasets-cache")
     patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
     patch.setenv("HF_DATASETS_CACHE", str(cache))

@@ -24,6 +24,12 @@ def stateful(tiny_folder: Path) -> Callable[[int], Stateful]:
     return make
 
 
+def newest_in(folder: Path) -> Path:
+    found = checkpoint.latest(folder)
+    assert found is not None
+    return found
+
+
 def learn(model: Any, optimiser: torch.optim.Optimizer) -> None:
     for weight in trainable(model).values():
         weight.grad = torch.randn_like(weight)
@@ -36,7 +42,7 @@ def test_weights_moments_and_dice_come_back(stateful: Callable[[int], Stateful],
     checkpoint.save(tmp_path, model, optimiser, Progress(5, 2.5))
     learn(model, optimiser)
     other, other_optimiser = stateful(1)
-    assert checkpoint.load(checkpoint.latest(tmp_path), other, other_optimiser) == Progress(5, 2.5)
+    assert checkpoint.load(newest_in(tmp_path), other, other_optimiser) == Progress(5, 2.5)
     learn(other, other_optimiser)  # the same random gradients, as the dice came back
     for name, weight in trainable(model).items():
         assert torch.equal(weight, trainable(other)[name])
@@ -49,7 +55,7 @@ def test_only_the_newest_is_kept_and_half_written_ones_are_swept(
     learn(model, optimiser)
     checkpoint.save(tmp_path, model, optimiser, Progress(9, 0))
     (tmp_path / "partial-x").mkdir()
-    assert checkpoint.latest(tmp_path).name == "step-00000009"
+    assert newest_in(tmp_path).name == "step-00000009"
     checkpoint.save(tmp_path, model, optimiser, Progress(10, 0))
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000010"]
 
@@ -79,7 +85,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(
     model, optimiser = stateful(0)
     learn(model, optimiser)
     checkpoint.save(tmp_path, model, optimiser, Progress(1, 0))
-    newest = checkpoint.latest(tmp_path)
+    newest = newest_in(tmp_path)
     damage(newest)
     with pytest.raises(BadInput, match=rf"{newest}: damaged checkpoint .*delete that folder") as caught:
         checkpoint.load(newest, model, optimiser)
@@ -94,4 +100,4 @@ def test_a_checkpoint_of_another_model_is_refused(
     checkpoint.save(tmp_path, model, optimiser, Progress(1, 0))
     wide = add_lora(load_base(str(tiny_folder), torch.float32).model, Lora(rank=4), seed=0)
     with pytest.raises(BadInput, match="damaged checkpoint"):
-        checkpoint.load(checkpoint.latest(tmp_path), wide, torch.optim.AdamW(trainable(wide).values()))
+        checkpoint.load(newest_in(tmp_path), wide, torch.optim.AdamW(trainable(wide).values()))

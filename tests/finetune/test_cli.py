@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_stopping_exits_3_and_says_how_to_go_on(
     def interrupt(self: loop.Loop, progress: Progress, *rest: Any) -> None:
         record(self, progress, *rest)
         if progress.step == 1:
-            loop.signal.raise_signal(loop.signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     train = ("train", toy_dataset, "--out", tmp_path / "run", "--model", tiny_folder, "--max-steps", 3)
     with monkeypatch.context() as patch:

@@ -55,8 +55,13 @@ def never() -> bool:
     return False
 
 
+def grad_of(weight: torch.nn.Parameter) -> torch.Tensor:
+    assert weight.grad is not None
+    return weight.grad
+
+
 def gradients(model: Any) -> dict[str, torch.Tensor]:
-    return {name: weight.grad.clone() for name, weight in trainable(model).items()}
+    return {name: grad_of(weight).clone() for name, weight in trainable(model).items()}
 
 
 def test_accumulation_of_ragged_rows_is_one_batch(make_loop: Callable[..., Loop], examples: list[Example]) -> None:
@@ -129,7 +134,7 @@ def test_gradients_are_clipped(make_loop: Callable[..., Loop], monkeypatch: pyte
     step = loop.optimiser.step
 
     def spy() -> None:
-        norms.append(torch.cat([weight.grad.flatten() for weight in trainable(loop.model).values()]).norm().item())
+        norms.append(torch.cat([grad_of(weight).flatten() for weight in trainable(loop.model).values()]).norm().item())
         step()
 
     monkeypatch.setattr(loop.optimiser, "step", spy)
@@ -203,4 +208,5 @@ def test_checkpoint_progress_is_plain_json(make_loop: Callable[..., Loop]) -> No
     loop = make_loop(config(max_steps=1))
     loop.run(never)
     newest = checkpoint.latest(loop.folder / runs.CHECKPOINTS)
+    assert newest is not None
     assert json.loads((newest / "progress.json").read_text()).keys() == {"step", "seconds", "sha256"}

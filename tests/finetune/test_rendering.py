@@ -11,7 +11,7 @@ EOS = 1
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(lambda text: "<|im_" not in text)
 
 
-def of_template(template: str) -> Renderer:
+def of_template(template: str | None) -> Renderer:
     tokenizer = make_tokenizer(template)
     return Renderer(tokenizer, [tokenizer.eos_token_id])
 
@@ -24,7 +24,7 @@ def user(text: str) -> list[dict[str, str]]:
 
 
 def row(answer: str, prompt: str = "q") -> Row:
-    return Row("r", "s", 0, ({"role": "user", "content": prompt},), answer, None, None)
+    return Row("r", "s", 0, ({"role": "user", "content": prompt},), answer, "stop", None, None)
 
 
 @given(TEXT, TEXT)
@@ -62,6 +62,8 @@ def test_a_template_without_an_end_gets_one() -> None:
         "{% if add_generation_prompt %}[assistant]{% endif %}"
     )
     assert bare.example(user("q"), "a").labels[-2:] == (*bare.tokenizer("a")["input_ids"], EOS)
+    # An end-of-turn token of the answer's own does not count as the template's, nor does it cut the answer.
+    assert bare.rows([row("stop <|im_end|> here")], max_length=99).dropped == {"end-of-turn token inside the answer": 1}
 
 
 def test_a_template_that_thinks_for_an_open_prompt_only_is_refused() -> None:
@@ -96,7 +98,7 @@ def test_a_row_of_just_max_length_stays_whole() -> None:
 
 def test_no_supervised_token_is_an_error() -> None:
     with pytest.raises(BadInput, match=r"no supervised token .*2 empty answer"):
-        RENDERER.rows([row(""), row("")], max_length=100)
+        RENDERER.rows([row(""), row("")], max_length=100).require()
 
 
 def test_instruction_goes_where_the_template_takes_it() -> None:

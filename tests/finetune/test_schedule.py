@@ -10,7 +10,7 @@ from finetune.schedule import factor
 def test_up_to_one_then_down_and_never_zero(kind: Literal["cosine", "linear"]) -> None:
     factors = [factor(step, total=20, warmup=4, kind=kind) for step in range(20)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert all(before > after for before, after in itertools.pairwise(factors))
+    assert all(before > after for before, after in itertools.pairwise(factors[4:]))
     assert min(factors) > 0
 
 

@@ -14,7 +14,8 @@ from finetune.student import Base, add_lora, load_adapter, load_base, logits, sa
 
 def some_logits(base: Base, model: Any) -> torch.Tensor:
     ids_BT = torch.tensor([[5, 6, 7]])
-    return model(input_ids=ids_BT, attention_mask=torch.ones_like(ids_BT)).logits
+    z_BTV: torch.Tensor = model(input_ids=ids_BT, attention_mask=torch.ones_like(ids_BT)).logits
+    return z_BTV
 
 
 def test_adapters_sit_on_every_linear_layer_but_the_head(base: Base) -> None:

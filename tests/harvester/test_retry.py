@@ -1,0 +1,114 @@
+"""Every kind of reply and failure, and what is done about it."""
+
+import json
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harvester.retry import FLOOR_S, GiveUp, Received, Retry, decide, error_text, retry_after_s
+
+
+def received(status: int, body: bytes = b"{}", **headers: str) -> Received:
+    return Received(status, headers, body)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+def test_what_may_pass_is_tried_again(status: int) -> None:
+    assert isinstance(decide(received(status)), Retry)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 401, 402, 403, 404])
+def test_what_holds_for_every_request_stops_the_teacher(status: int) -> None:
+    decision = decide(received(status))
+    assert isinstance(decision, GiveUp)
+    assert decision.stops_teacher
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_wrong_with_one_request_fails_that_one(status: int) -> None:
+    assert decide(received(status, b'{"error": {"message": "no"}}')) == GiveUp(f"HTTP {status}: no")
+
+
+def test_an_exhausted_quota_is_not_tried_again_though_it_is_a_429() -> None:
+    decision = decide(received(429, b'{"error": {"code": "insufficient_quota", "message": "pay"}}'))
+    assert decision == GiveUp("HTTP 429: pay", stops_teacher=True)
+
+
+def test_an_answer_is_stored() -> None:
+    assert decide(received(200, b'{"choices": [{"message": {"content": ""}}]}')) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "m"}, Retry),
+        ({"code": "502", "message": "m"}, Retry),
+        ({"message": "m"}, Retry),
+        ("m", Retry),
+        ({"code": 400, "message": "m"}, GiveUp),
+        ({"code": "insufficient_quota", "message": "m"}, GiveUp),
+    ],
+)
+def test_an_error_inside_a_200_is_classified_by_its_inner_code(error: Any, kind: type) -> None:
+    assert isinstance(decide(received(200, json.dumps({"error": error}).encode())), kind)
+
+
+@given(st.binary(max_size=200))
+def test_any_body_gets_a_decision(body: bytes) -> None:
+    for status in (200, 400, 429, 500):
+        decide(received(status, body))
+
+
+def caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_not_sent_and_lost_after_sending_differ_though_the_transport_names_them_alike() -> None:
+    key: Any = type("Key", (), {"ssl": None, "host": "h", "port": 1})()
+    refused = caused(httpx.ConnectTimeout("x"), aiohttp.ClientConnectorError(key, OSError(111, "refused")))
+    lost = caused(httpx.ConnectTimeout("x"), aiohttp.ServerDisconnectedError())
+    first, second = decide(refused), decide(lost)
+    assert isinstance(first, Retry)
+    assert isinstance(second, Retry)
+    assert (first.unreachable, first.maybe_billed) == (True, False)
+    assert (second.unreachable, second.maybe_billed) == (False, True)
+
+
+def test_an_error_of_our_own_is_not_taken_for_the_teachers() -> None:
+    with pytest.raises(ZeroDivisionError):
+        decide(ZeroDivisionError())
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "-3"}, FLOOR_S),
+        ({"retry-after": "nan"}, FLOOR_S),
+        ({"retry-after": "soon"}, FLOOR_S),
+        ({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, 90.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, FLOOR_S),
+    ],
+)
+def test_every_form_of_retry_after(headers: dict[str, str], expected: float | None) -> None:
+    assert retry_after_s(headers, now=lambda: 10.0) == expected
+
+
+def test_an_hours_long_wait_stops_the_teacher_instead_of_a_worker() -> None:
+    decision = decide(received(429, **{"retry-after": "1000000000"}))
+    assert isinstance(decision, GiveUp)
+    assert decision.stops_teacher
+
+
+def test_an_error_text_is_one_short_line() -> None:
+    assert error_text(b"<html>\n  busy\n</html>") == "<html> busy </html>"
+    assert len(error_text(b"x" * 10_000)) == 200
+    assert error_text(b"") == "no message"
