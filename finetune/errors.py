@@ -1,7 +1,5 @@
 """Error types; each carries the exit code that the command line gives for it."""
 
-# ruff: noqa: N818 - the names say what happened; all of them are errors
-
 from typing import ClassVar
 
 

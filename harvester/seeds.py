@@ -23,18 +23,23 @@ def read_seeds(recipe: Recipe) -> Iterator[Seed]:
     Raises:
         BadInput: naming the file, the line and the mend.
     """
-    for split, spec in recipe.seed_files:
-        field = {"train": "seeds", "test": "heldout"}.get(split, split)
-        yield from _read_file(inside(recipe.folder, spec.path, where=f"{recipe.path}: {field}.path"), split)
+    for split, path in _paths(recipe):
+        yield from _read_file(path, split)
 
 
 def files_digest(recipe: Recipe) -> str:
     """SHA-256 over the bytes of the seed files and their splits: unchanged seeds need no new plan."""
     digests = []
-    for split, spec in recipe.seed_files:
-        with inside(recipe.folder, spec.path, where=f"{recipe.path}: {split}").open("rb") as file:
+    for split, path in _paths(recipe):
+        with path.open("rb") as file:
             digests.append([split, hashlib.file_digest(file, "sha256").hexdigest()])
     return digest(digests)
+
+
+def _paths(recipe: Recipe) -> Iterator[tuple[str, Path]]:
+    for split, spec in recipe.seed_files:
+        field = {"train": "seeds", "test": "heldout"}.get(split, split)
+        yield split, inside(recipe.folder, spec.path, where=f"{recipe.path}: {field}.path")
 
 
 def _read_file(path: Path, split: str) -> Iterator[Seed]:

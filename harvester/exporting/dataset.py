@@ -1,5 +1,6 @@
 """The dataset's folder: parquet shards in hub layout, the card, and harvester.json; whole or not at all."""
 
+import contextlib
 import itertools
 import json
 import shutil
@@ -69,7 +70,8 @@ def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: 
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-                _write(recipe, reader.rows(plan_id), Path(folder) / "new", exported, unfiltered=unfiltered)
+                with contextlib.closing(reader.rows(plan_id)) as rows:
+                    _write(recipe, rows, Path(folder) / "new", exported, unfiltered=unfiltered)
                 _replace(Path(folder) / "new", out, aside=Path(folder) / "old")
         except OSError as error:
             raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error

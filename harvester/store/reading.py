@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ class StoreReader:
         with self._engine.connect() as connection:
             return connection.execute(query).scalar()
 
-    def rows(self, plan_id: int) -> Iterator[StoredRow]:
+    def rows(self, plan_id: int) -> Generator[StoredRow]:
         """Every row of a plan, in the order of its seeds and samples, streamed."""
         query = _rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample)
         with self._engine.connect() as connection:
@@ -131,10 +131,10 @@ class StoreReader:
             lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
             seconds = connection.execute(select(func.coalesce(func.sum(runs.c.seconds), 0))).scalar_one()
             return Counts(
-                requests=dict(connection.execute(states).tuples().all()),
-                rows=dict(connection.execute(splits).tuples().all()),
+                requests=dict(connection.execute(states).all()),
+                rows=dict(connection.execute(splits).all()),
                 judged={(split, bool(ok), why): count for split, ok, why, count in connection.execute(judged)},
-                failures=dict(connection.execute(failures).tuples().all()),
+                failures=dict(connection.execute(failures).all()),
                 spent_nusd=int(paid) + int(lost),
                 minutes=round(seconds / 60, 2),
             )

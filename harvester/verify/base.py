@@ -13,7 +13,7 @@ Verifier = Callable[[str, Mapping[str, Json]], Check]
 QUOTED_CHARACTERS = 80
 
 
-class BadSettings(Exception):  # noqa: N818 - named like BadInput, which it becomes
+class BadSettings(Exception):
     """A verifier's settings are wrong; the registry adds which verifier and raises `BadInput`."""
 
     def __init__(self, field: str, mend: str) -> None:
@@ -39,7 +39,7 @@ class Kind(Protocol):
         ...
 
 
-class Failed(Exception):  # noqa: N818 - an outcome, not an error
+class Failed(Exception):
     """Ends a verifier early with the reason why the answer fails."""
 
     def __init__(self, reason: str) -> None:

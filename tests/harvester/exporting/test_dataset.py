@@ -1,0 +1,198 @@
+"""The exported dataset: its columns, its splits, and what is left out."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from harvester.collecting import Options, collect
+from harvester.errors import BadInput, StoreUnusable
+from harvester.exporting import export
+from harvester.exporting.schema import SCHEMA
+from harvester.recipe import Recipe
+
+from provider import completion  # isort: skip - a helper beside the tests
+
+
+@pytest.fixture
+def harvest(folder: Any, provider: Any) -> Any:
+    """Answers are JSON but for seed 1 (prose) and seed 2 (cut off); the held-out set has its own bad answer."""
+    folder.seeds("dev.jsonl", ["dev 0"])
+    folder.write("heldout.jsonl", '{"text": "held 0", "reference": {"a": 1}}\n{"text": "held 1", "reference": {"a": 2}}\n')
+    folder.write("student.j2", "{% system %}Short.{% endsystem %}{% user %}{{ text }}{% enduser %}")
+    folder.data |= {
+        "dev": {"path": "dev.jsonl"},
+        "heldout": {"path": "heldout.jsonl"},
+        "student": {"prompt": "student.j2", "instruction": "Answer in JSON."},
+    }
+    folder.data["steps"][0]["verify"] = {"json_schema": {"type": "object"}}
+    folder.data["seeds"]["license"] = "CC0-1.0"
+    folder.save()
+
+    def script(body: dict[str, Any], _before: int) -> Any:
+        text = body["messages"][-1]["content"]
+        if text.endswith("seed 2"):
+            return (200, {}, completion('{"a"', finish_reason="length"))
+        return (200, {}, completion("prose" if text.endswith(("seed 1", "held 1")) else '{"a": 1}'))
+
+    provider.script = script
+    return folder
+
+
+def collected(harvest: Any, **options: Any) -> Recipe:
+    recipe = Recipe.load(harvest.path)
+    asyncio.run(collect(recipe, None, Options(**options)))
+    return recipe
+
+
+def read(path: Path, split: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for shard in sorted((path / "data").glob(f"{split}-*.parquet")):
+        rows += pq.read_table(shard).to_pylist()
+    return rows
+
+
+def test_train_holds_what_was_accepted_and_test_everything(harvest: Any, tmp_path: Path) -> None:
+    exported = export(collected(harvest), tmp_path / "out")
+    assert dict(exported.rows) == {"train": 8, "dev": 1, "test": 2}
+    assert dict(exported.dropped) == {"verify:json_schema": 1, "length": 1}
+    assert all(row["accepted"] for row in read(tmp_path / "out", "train"))
+    good, bad = read(tmp_path / "out", "test")
+    assert (good["accepted"], bad["accepted"], bad["drop_reason"]) == (True, False, "verify:json_schema")
+    assert bad["messages"][-1]["content"] == "prose"
+    assert json.loads(bad["reference"]) == {"a": 2}
+
+
+def test_unfiltered_writes_rejected_answers_into_train(harvest: Any, tmp_path: Path) -> None:
+    exported = export(collected(harvest), tmp_path / "out", unfiltered=True)
+    assert exported.rows["train"] == 10
+    assert exported.rows["dev"] == 1
+    rejected = [row["drop_reason"] for row in read(tmp_path / "out", "train") if not row["accepted"]]
+    assert sorted(rejected) == ["length", "verify:json_schema"]
+
+
+def test_a_row_has_the_students_view_and_says_where_it_came_from(harvest: Any, tmp_path: Path) -> None:
+    export(collected(harvest), tmp_path / "out")
+    row = read(tmp_path / "out", "train")[0]
+    assert row["messages"] == [
+        {"role": "system", "content": "Short."},
+        {"role": "user", "content": "seed 0"},
+        {"role": "assistant", "content": '{"a": 1}'},
+    ]
+    assert json.loads(row["seed"]) == {"text": "seed 0"}
+    assert json.loads(row["sampling"]) == {"max_tokens": 50, "temperature": 0.5}
+    assert row["terms"] == [
+        {"teacher": "teacher", "id": "declared:Apache-2.0", "verdict": "allowed", "as_of": "", "basis": None}
+    ]
+    assert (row["prompt_tokens"], row["completion_tokens"], row["finish_reason"]) == (10, 5, "stop")
+    assert [(check["name"], check["passed"]) for check in row["checks"]] == [("json_schema", True)]
+    assert row["collected_at"].tzinfo is not None
+
+
+def test_every_shard_has_the_one_schema_though_columns_are_all_null(harvest: Any, tmp_path: Path) -> None:
+    export(collected(harvest), tmp_path / "out")
+    for shard in (tmp_path / "out" / "data").iterdir():
+        assert pq.read_schema(shard).equals(SCHEMA)
+
+
+def test_load_dataset_reads_it_as_it_is(harvest: Any, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    export(collected(harvest), tmp_path / "out")
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 8, "dev": 1, "test": 2}
+    assert loaded["train"].column_names == SCHEMA.names
+
+
+def test_logprobs_are_kept_as_the_api_gave_them(harvest: Any, provider: Any, tmp_path: Path) -> None:
+    top = [{"token": "a", "bytes": [97], "logprob": -0.5}, {"token": "é", "bytes": [195, 169], "logprob": -2.0}]
+    content = [{"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": top}]
+    choice = {"finish_reason": "stop", "message": {"content": "{}"}, "logprobs": {"content": content}}
+    provider.script = lambda _body, _before: (200, {}, json.dumps({"choices": [choice]}).encode())
+    harvest.data["teacher"]["sampling"]["logprobs"] = 2
+    harvest.save()
+    export(collected(harvest), tmp_path / "out")
+    assert {(body["logprobs"], body["top_logprobs"]) for body in provider.asked} == {(True, 2)}
+    assert read(tmp_path / "out", "train")[0]["logprobs"] == [
+        {"bytes": b"a", "logprob": -0.5, "top": {"bytes": [b"a", "é".encode()], "logprob": [-0.5, -2.0]}}
+    ]
+
+
+def test_reasoning_has_a_column_of_its_own(harvest: Any, provider: Any, tmp_path: Path) -> None:
+    provider.script = lambda _body, _before: (200, {}, completion("<think>\nhm\n</think>\n\n{}"))
+    export(collected(harvest), tmp_path / "out")
+    row = read(tmp_path / "out", "train")[0]
+    assert (row["reasoning"], row["messages"][-1]["content"]) == ("hm", "{}")
+
+
+def test_selection_keeps_the_first_accepted_sample_of_a_seed(harvest: Any, provider: Any, tmp_path: Path) -> None:
+    provider.script = lambda _body, before: (200, {}, completion("prose" if before == 0 else f'{{"n": {before}}}'))
+    harvest.data["steps"][0]["samples"] = 3
+    harvest.data["teacher"]["limits"] = {"concurrency": 1}
+    harvest.save()
+    exported = export(collected(harvest), tmp_path / "out")
+    assert {(row["sample"], row["messages"][-1]["content"]) for row in read(tmp_path / "out", "train")} == {
+        (1, '{"n": 1}')
+    }
+    assert exported.dropped["not_selected"] == 11
+    assert len(read(tmp_path / "out", "test")) == 6
+
+
+def test_a_half_collected_store_can_be_exported(harvest: Any, tmp_path: Path) -> None:
+    exported = export(collected(harvest, limit=4), tmp_path / "out")
+    assert (exported.rows["train"], exported.waiting) == (2, 9)
+
+
+def test_a_failed_held_out_row_stays_in_the_test_split_as_an_empty_answer(
+    harvest: Any, provider: Any, tmp_path: Path
+) -> None:
+    provider.script = lambda _body, _before: (400, {}, b'{"error": {"message": "no"}}')
+    export(collected(harvest), tmp_path / "out")
+    assert [row["messages"][-1]["content"] for row in read(tmp_path / "out", "test")] == ["", ""]
+    assert read(tmp_path / "out", "train") == []
+
+
+def test_the_same_store_gives_the_same_bytes(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "one")
+    export(recipe, tmp_path / "two")
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert len(files) == 5
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_an_export_replaces_a_dataset_and_nothing_else(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "out")
+    export(recipe, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["out", "recipe"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(BadInput, match="is not a dataset of Harvester's"):
+        export(recipe, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_failing_export_leaves_the_old_dataset(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "out")
+    before = read(tmp_path / "out", "train")
+    harvest.write("student.j2", "{{ nothing_of_that_name }}")
+    with pytest.raises(BadInput, match="nothing_of_that_name"):
+        export(Recipe.load(harvest.path), tmp_path / "out")
+    assert read(tmp_path / "out", "train") == before
+
+
+def test_nothing_collected_is_said_so(folder: Any, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="harvester collect"):
+        export(Recipe.load(folder.path), tmp_path / "out")
+
+
+def test_the_card_says_how_it_was_made(harvest: Any, tmp_path: Path) -> None:
+    export(collected(harvest), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    for text in ("licence: CC0-1.0", "licence: unstated", "verify:json_schema | 1", "claimed by the user", "toy-1"):
+        assert text in card

@@ -1,0 +1,113 @@
+"""The rooms of the design: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Each line may import from itself and from the lines above it.
+HARVESTER = """
+errors
+records
+paths teachers.weights
+pricing
+terms
+verify
+parsing
+selection
+recipe
+seeds
+prompting
+limiter
+budget
+retry
+teachers
+store
+judging
+planning
+collecting
+exporting
+estimating status starting
+cli
+__main__
+"""
+
+
+def rooms(text: str) -> dict[str, int]:
+    return {room: line for line, names in enumerate(text.split("\n")) for room in names.split()}
+
+
+def imports(path: Path, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def room_of(module: str, package: str, known: dict[str, int]) -> str | None:
+    name = module.removeprefix(package).strip(".")
+    parts = name.split(".")
+    two = ".".join(parts[:2])
+    return two if two in known else parts[0] if parts[0] in known else None
+
+
+def files(package: str) -> list[Path]:
+    return [path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts]
+
+
+@pytest.mark.parametrize("path", files("harvester"), ids=str)
+def test_imports_go_to_earlier_rooms_only(path: Path) -> None:
+    known = rooms(HARVESTER)
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    if module == "harvester":
+        return
+    own = room_of(module, "harvester", known)
+    assert own is not None, f"{module} has no room"
+    for imported in imports(path, "harvester"):
+        if imported.startswith("harvester."):
+            other = room_of(imported, "harvester", known)
+            if other is not None:
+                assert known[other] <= known[own], f"{module} imports {imported}"
+
+
+def test_harvester_never_imports_torch_nor_finetune() -> None:
+    for path in files("harvester"):
+        for imported in imports(path, "harvester"):
+            assert imported.split(".")[0] not in ("torch", "finetune", "transformers", "peft"), path
+
+
+def test_finetune_never_opens_the_store() -> None:
+    allowed = ("harvester.verify", "harvester.records", "harvester.errors", "harvester.teachers.weights")
+    for path in files("finetune"):
+        for imported in imports(path, "finetune"):
+            if imported.split(".")[0] == "harvester":
+                assert imported.startswith(allowed), f"{path} imports {imported}"
+
+
+def test_verify_is_a_library_of_its_own() -> None:
+    code = (
+        "import sys, harvester.verify\n"
+        "heavy = {'sqlalchemy', 'httpx', 'openai', 'aiohttp', 'pyarrow', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_load_what_they_name() -> None:
+    import harvester
+    from harvester import Recipe, collect, export
+
+    assert callable(collect)
+    assert callable(export)
+    assert Recipe.__name__ == "Recipe"
+    assert all(getattr(harvester, name) for name in harvester.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = harvester.nothing
