@@ -1,4 +1,4 @@
-"""Open a dataset that `harvester export` wrote and check it against the contract (docs/design/contract-dataset.md)."""
+"""Open a dataset that `harvester export` wrote and check it against the contract (docs/design/005-dataset.md)."""
 
 import hashlib
 import json

@@ -6,40 +6,43 @@ from typing import Any
 from harvester.records import Answer, Json, Usage
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+MAX_TOKENS = 2**31 - 1  # what a column of the dataset holds
 
 
 def parse(raw: bytes) -> Answer:
     """Read a chat completion; whatever the bytes are, the result is an `Answer` whose status says what they were."""
     try:
-        choice, reply = _first_choice(json.loads(raw))
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        reply = json.loads(raw)
+        choice = dict(reply["choices"][0])
+        message = dict(choice["message"])
+    except (ValueError, LookupError, TypeError, RecursionError):
         return Answer("unreadable")
-    message = choice.get("message") or {}
     text, reasoning = _split_reasoning(message)
-    finish_reason = choice.get("finish_reason")
+    finish_reason = _text(choice.get("finish_reason"))
+    logprobs = choice.get("logprobs")
     return Answer(
         status=_status(finish_reason, text, message),
         text=text,
         reasoning=reasoning,
         finish_reason=finish_reason,
-        model=reply.get("model"),
+        model=_text(reply.get("model")),
         usage=read_usage(reply),
-        logprobs=(choice.get("logprobs") or {}).get("content"),
+        logprobs=logprobs.get("content") if isinstance(logprobs, dict) else None,
     )
 
 
-def _first_choice(reply: Json) -> tuple[dict[str, Any], dict[str, Any]]:
-    return dict(reply["choices"][0]), reply
+def _text(value: Json) -> str | None:
+    """A string that UTF-8 can carry (JSON can spell half of a surrogate pair, files cannot), else None."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _split_reasoning(message: dict[str, Any]) -> tuple[str, str | None]:
     """Reasoning comes in a field of its own (two names are in use) or inside <think> at the start of the text."""
-    text = message.get("content")
-    text = text.strip() if isinstance(text, str) else ""
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    text = (_text(message.get("content")) or "").strip()
+    reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     if not reasoning and text.startswith(THINK_OPEN) and THINK_CLOSE in text:
         reasoning, text = text.removeprefix(THINK_OPEN).split(THINK_CLOSE, 1)
-    return text.strip(), reasoning.strip() if isinstance(reasoning, str) else None
+    return text.strip(), reasoning.strip() if reasoning else None
 
 
 def _status(finish_reason: str | None, text: str, message: dict[str, Any]) -> str:
@@ -57,7 +60,8 @@ def read_usage(reply: Json) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached) or 0)
+    input_tokens = _count(usage.get("prompt_tokens"))
+    return Usage(input_tokens, _count(usage.get("completion_tokens")), min(_count(cached) or 0, input_tokens or 0))
 
 
 def read_usage_of(raw: bytes) -> Usage:
@@ -66,4 +70,4 @@ def read_usage_of(raw: bytes) -> Usage:
 
 
 def _count(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS else None

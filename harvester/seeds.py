@@ -9,7 +9,7 @@ from typing import Any
 from harvester.errors import BadInput
 from harvester.paths import inside
 from harvester.recipe import Recipe
-from harvester.records import Seed, digest
+from harvester.records import Seed, canonical, digest
 
 REFERENCE = "reference"
 """The seed field that holds the right answer: kept from templates and verifiers, it only scores the test split."""
@@ -83,6 +83,10 @@ def _decode(path: Path, number: int, line: str) -> dict[str, Any]:
         raise BadInput(f"{path}: line {number}: not JSON: {error}") from None
     if not isinstance(data, dict):
         raise BadInput(f'{path}: line {number}: a seed is a JSON object, such as {{"text": ...}}')
+    try:
+        canonical(data)
+    except (UnicodeEncodeError, RecursionError):
+        raise BadInput(f"{path}: line {number}: holds half of a surrogate pair (\\ud800 alone); remove it") from None
     return data
 
 

@@ -90,22 +90,26 @@ def _check(check: Check) -> dict[str, Json]:
 
 
 def _logprobs(tokens: Json) -> list[dict[str, Any]] | None:
-    """The API's list of tokens; a token without bytes gives those of its text."""
+    """The API's list of tokens, or None where it is no such list."""
     if not isinstance(tokens, list):
         return None
-    return [
-        {
-            "bytes": _token_bytes(token),
-            "logprob": token.get("logprob"),
-            "top": {
-                "bytes": [_token_bytes(other) for other in token.get("top_logprobs") or []],
-                "logprob": [other.get("logprob") for other in token.get("top_logprobs") or []],
-            },
-        }
-        for token in tokens
-    ]
+    try:
+        return [
+            {
+                "bytes": _token_bytes(token),
+                "logprob": float(token["logprob"]),
+                "top": {
+                    "bytes": [_token_bytes(other) for other in token.get("top_logprobs") or []],
+                    "logprob": [float(other["logprob"]) for other in token.get("top_logprobs") or []],
+                },
+            }
+            for token in tokens
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def _token_bytes(token: Mapping[str, Json]) -> bytes:
+    """A token's bytes; where the API gives none, those of its text."""
     given = token.get("bytes")
-    return bytes(given) if given is not None else str(token.get("token", "")).encode()
+    return str(token["token"]).encode() if given is None else bytes(list(given))

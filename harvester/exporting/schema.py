@@ -1,4 +1,4 @@
-"""The dataset's columns: the contract with finetune (docs/design/contract-dataset.md)."""
+"""The dataset's columns: the contract with finetune (docs/design/005-dataset.md)."""
 
 import pyarrow as pa
 

@@ -108,6 +108,7 @@ def start_server(*, key: str, port: int, slots: int) -> str:
     params.model_alias = {MODEL_NAME}
     params.n_ctx, params.n_parallel = TOKENS_PER_SLOT * slots, slots
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], port, [key]
+    params.cache_ram_mib = 0  # slots keep their own prefix; the further cache grows to gigabytes and gained nothing
     params.use_jinja = params.endpoint_metrics = params.endpoint_props = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
     try:

@@ -19,6 +19,7 @@ def seeds(folder: Any) -> list[Any]:
         ("{", "line 2: not JSON"),
         ("[1]", "line 2: a seed is a JSON object"),
         ('{"x": NaN}', "line 2: not JSON: NaN"),
+        ('{"x": "\\ud800"}', "line 2: holds half of a surrogate pair"),
         ("[" * 100_000, "line 2: nested too deeply"),
     ],
 )
