@@ -350,7 +350,7 @@ class Run:
             self._options.report(self.progress)
 
 
-class _GivenUp(Exception):  # noqa: N818 - a signal inside this file, as TryAgain is
+class _GivenUp(Exception):
     def __init__(self, decision: GiveUp | None) -> None:
         self.decision = decision or GiveUp("no decision")
         super().__init__(self.decision.reason)

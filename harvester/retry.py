@@ -55,8 +55,8 @@ Decision = Retry | GiveUp | None
 """None: the reply is an answer to store."""
 
 
-class TryAgain(Exception):  # noqa: N818 - a signal between the attempt and tenacity, not an error of ours
-    """An attempt that is to be repeated."""
+class TryAgain(Exception):
+    """An attempt that is to be repeated: a signal from the attempt to tenacity, not an error of ours."""
 
     def __init__(self, decision: Retry) -> None:
         super().__init__(decision.reason)

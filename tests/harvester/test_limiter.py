@@ -1,6 +1,7 @@
 """The meters under a clock of the test's own: no real minute passes."""
 
 import asyncio
+import contextlib
 import heapq
 from itertools import pairwise
 
@@ -102,14 +103,15 @@ def test_a_large_request_is_not_starved_by_small_ones() -> None:
 
 
 def test_a_permit_is_given_back_when_its_request_fails() -> None:
+    async def fail_with_a_permit(limiter: Limiter) -> None:
+        async with limiter.permit(1):
+            raise ConnectionError
+
     async def scenario() -> int:
         limiter = Limiter(concurrency=1)
         for _ in range(3):
-            try:
-                async with limiter.permit(1):
-                    raise ConnectionError
-            except ConnectionError:
-                continue
+            with contextlib.suppress(ConnectionError):
+                await fail_with_a_permit(limiter)
         async with limiter.permit(1):
             return 1
 

@@ -21,7 +21,8 @@ from provider import completion  # isort: skip - a helper beside the tests
 def harvest(folder: Any, provider: Any) -> Any:
     """Answers are JSON but for seed 1 (prose) and seed 2 (cut off); the held-out set has its own bad answer."""
     folder.seeds("dev.jsonl", ["dev 0"])
-    folder.write("heldout.jsonl", '{"text": "held 0", "reference": {"a": 1}}\n{"text": "held 1", "reference": {"a": 2}}\n')
+    held = [{"text": "held 0", "reference": {"a": 1}}, {"text": "held 1", "reference": {"a": 2}}]
+    folder.write("heldout.jsonl", "".join(json.dumps(seed) + "\n" for seed in held))
     folder.write("student.j2", "{% system %}Short.{% endsystem %}{% user %}{{ text }}{% enduser %}")
     folder.data |= {
         "dev": {"path": "dev.jsonl"},
