@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -53,18 +54,16 @@ class Template:
         """
         self.path = inside(folder, name, where=where)
         environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(folder),
+            loader=FunctionLoader(lambda other: _read(folder, other, where=str(self.path))),
             undefined=StrictUndefined,
             extensions=[RoleBlocks],
             autoescape=False,
             keep_trailing_newline=False,
         )
         try:
-            self._template = environment.from_string(self.path.read_text(encoding="utf-8"))
+            self._template = environment.from_string(_read(folder, name, where=where))
         except TemplateSyntaxError as error:
             raise BadInput(f"{self.path}: line {error.lineno}: {error.message}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{self.path}: cannot be read: {error}") from None
 
     def render(self, data: Mapping[str, Json]) -> list[Message]:
         """The messages for one seed; a template without role blocks is one user message.
@@ -86,6 +85,15 @@ class Template:
         if not any(message["content"] for message in messages):
             raise BadInput(f"{self.path}: renders to an empty prompt")
         return messages
+
+
+def _read(folder: Path, name: str, *, where: str) -> str:
+    """A template's text; included ones too stay inside the folder, links followed."""
+    path = inside(folder, name, where=where)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read: {error}") from None
 
 
 class Prompter:
@@ -142,4 +150,5 @@ def sampling_fields(sampling: Sampling, *, embedded: bool) -> dict[str, Json]:
 def templates_digest(recipe: Recipe) -> str:
     """SHA-256 over the step's template and the folder's others: any of them may be included by it."""
     files = {path for path in recipe.folder.rglob("*.j2") if path.is_file()} | {recipe.folder / recipe.step.prompt}
-    return digest([[str(path.relative_to(recipe.folder)), path.read_text(encoding="utf-8")] for path in sorted(files)])
+    hashes = [[str(path.relative_to(recipe.folder)), sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
+    return digest(hashes)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Provider:
     answer: Callable[[dict[str, Any]], str] = lambda body: "answer to " + last_line(body)
     latency_s: float = 0.0
     asked: list[dict[str, Any]] = field(default_factory=list)
+    asked_at: list[float] = field(default_factory=list)  # seconds, monotonic
     answered: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -48,6 +50,7 @@ class Provider:
         before = self._seen[text]
         self._seen[text] += 1
         self.asked.append(body)
+        self.asked_at.append(time.monotonic())
         self.headers.append(dict(request.headers))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -122,6 +122,23 @@ def test_never_more_in_flight_than_the_limit_says(folder: Any, provider: Any) ->
     assert provider.most_in_flight == 4
 
 
+def test_a_stated_rate_is_not_passed(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["limits"] = {"concurrency": 10, "requests_per_minute": 1200}
+    folder.save()
+    run(folder)
+    # Ten requests span nine intervals of 50 ms; a loaded machine can only make that longer.
+    assert provider.asked_at[-1] - provider.asked_at[0] >= 9 * 0.05
+
+
+def test_a_token_limit_is_settled_from_usage(folder: Any, provider: Any) -> None:
+    # Reserved: more than 50 tokens a request, one second each. Used: 15.
+    folder.data["teacher"]["limits"] = {"concurrency": 10, "tokens_per_minute": 3000}
+    folder.save()
+    run(folder)
+    span = provider.asked_at[-1] - provider.asked_at[0]
+    assert 9 * 15 / 3000 * 60 <= span < 9 * 50 / 3000 * 60
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -57,7 +57,8 @@ def test_whatever_a_seed_contains_it_stays_inside_its_message(tmp_path_factory: 
         ("   ", "empty prompt"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{% for x in range(10**9) %}{% endfor %}", "Range too big"),
-        ("{% include '../recipe/answer.j2' %}", "answer.j2"),
+        ("{% include '../t.j2' %}", "outside the recipe's folder"),
+        ("{% include 'none.j2' %}", "there is no file"),
         ("{{ 1 / 0 }}", "division"),
     ],
 )
@@ -72,6 +73,13 @@ def test_a_template_outside_the_folder_is_refused(folder: Any) -> None:
     (folder.path.parent / "up.j2").write_text("x", encoding="utf-8")
     with pytest.raises(BadInput, match="outside the recipe's folder"):
         Template(folder.path, "../up.j2", where="recipe.yaml: steps.0.prompt")
+
+
+def test_an_included_template_cannot_be_a_link_out_of_the_folder(folder: Any) -> None:
+    (folder.path.parent / "secret").write_text("a secret", encoding="utf-8")
+    (folder.path / "in.j2").symlink_to(folder.path.parent / "secret")
+    with pytest.raises(BadInput, match="outside the recipe's folder"):
+        render(folder, "{% include 'in.j2' %}", {"text": "x"})
 
 
 def test_the_key_changes_with_everything_that_can_change_the_answer() -> None:

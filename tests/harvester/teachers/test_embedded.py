@@ -15,6 +15,7 @@ import pytest
 
 from harvester.collecting import collect
 from harvester.errors import BadInput, TeacherUnusable
+from harvester.parsing import parse
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.store import StoreReader
@@ -95,6 +96,22 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     ended, _, _ = select.select([handle], [], [], 20)  # readable once the process has ended
     os.close(handle)
     assert ended
+
+
+def test_the_openai_sdk_talks_to_it_and_reads_what_is_stored_as_its_own_types(folder: Any) -> None:
+    openai = pytest.importorskip("openai")
+
+    async def scenario() -> Any:
+        async with embedded.running(weights.MODEL_NAME, slots=1, where="recipe.yaml") as running:
+            client = openai.AsyncOpenAI(base_url=running.base_url, api_key=running.key, max_retries=0)
+            async with client:
+                raw = await client.chat.completions.with_raw_response.create(model=weights.MODEL_NAME, **QUESTION)
+                return raw.parse(), parse(raw.content)
+
+    completion, answer = asyncio.run(scenario())
+    assert answer.text == completion.choices[0].message.content.strip()
+    assert answer.usage.output_tokens == completion.usage.completion_tokens
+    assert (answer.model, answer.finish_reason) == (completion.model, completion.choices[0].finish_reason)
 
 
 def serve(*arguments: str) -> "subprocess.Popen[str]":
