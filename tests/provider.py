@@ -85,10 +85,17 @@ def serving(provider: Provider) -> Iterator[Provider]:
         provider.url = f"http://127.0.0.1:{port}/v1"
         ready.set()
 
+    async def stop() -> None:
+        await runner[0].cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # answers nobody waits for any more
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     def run() -> None:
         loop.run_until_complete(start())
         loop.run_forever()
-        loop.run_until_complete(runner[0].cleanup())
+        loop.run_until_complete(stop())
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)
