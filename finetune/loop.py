@@ -40,7 +40,7 @@ def train(dataset: str | Path, out: str | Path, config: RunConfig | None = None)
         BadInput: the dataset, the model or the run folder cannot be used.
         Stopped: interrupted; the state is stored.
     """
-    config, folder = config or RunConfig(), Path(out)
+    started, config, folder = time.monotonic(), config or RunConfig(), Path(out)
     data = open_dataset(Path(dataset))
     rows = data.split("train")
     facts = runs.begin(folder, config, data)
@@ -56,6 +56,7 @@ def train(dataset: str | Path, out: str | Path, config: RunConfig | None = None)
     dev = renderer.rows(data.splits["dev"], config.batching.max_length).examples if data.splits.get("dev") else []
     model = add_lora(base.model, config.lora, seed=config.training.seed)
     loop = Loop(model=model, examples=examples, dev=dev, pad_id=base.pad_id, config=config, folder=folder)
+    loading_s = time.monotonic() - started
     with stop_on_signals() as stop:
         done = loop.run(stop)
     save_adapter(model, folder / runs.ADAPTER)
@@ -68,7 +69,7 @@ def train(dataset: str | Path, out: str | Path, config: RunConfig | None = None)
             "steps": done.step,
             "train_loss": loop.train_loss,
             "dev_loss": loop.dev_loss,
-            "train_minutes": done.seconds / 60,
+            "train_minutes": (loading_s + done.seconds) / 60,
         }
     )
     runs.write_facts(folder, facts)

@@ -1,5 +1,6 @@
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,13 @@ def test_each_command_has_an_example_and_json(command: str, finetune: Command) -
 
 
 def test_the_road_prints_results_on_stdout_and_talk_on_stderr(
-    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, finetune: Command
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, finetune: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("network used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
     run = tmp_path / "run"
     train = ("train", toy_dataset, "--out", run, "--model", tiny_folder, "--max-steps", 2, "--rank", 2, "--json")
     code, out, err = finetune(*train)

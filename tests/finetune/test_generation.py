@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from finetune.config import Lora, make_config
 from finetune.generation import greedy
 from finetune.loop import accumulate
 from finetune.rendering import Renderer
-from finetune.student import Base, add_lora, trainable
+from finetune.student import Base, add_lora, load_base, trainable
 
 
 def ask(renderer: Renderer, words: str) -> tuple[int, ...]:
@@ -47,6 +48,18 @@ def test_the_end_is_learnt_though_pad_is_eos_and_generation_halts(base: Base, re
         optimiser.zero_grad()
     for answer in greedy(model, base, prompts, max_new_tokens=30):
         assert (answer.text, answer.finished) == ("yes", True)
+
+
+def test_the_repository_s_sampling_habits_do_not_leak_in(
+    base: Base, renderer: Renderer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "habits")
+    habits = {"do_sample": True, "temperature": 5.0, "repetition_penalty": 9.0, "eos_token_id": base.stop_ids[0]}
+    (tmp_path / "habits" / "generation_config.json").write_text(json.dumps(habits))
+    other = load_base(str(tmp_path / "habits"), torch.float32)
+    prompts = [ask(renderer, words) for words in PROMPTS]
+    plain = greedy(base.model, base, prompts, max_new_tokens=12)
+    assert greedy(other.model, other, prompts, max_new_tokens=12) == plain
 
 
 def test_an_answer_cut_at_the_limit_says_so(base: Base, renderer: Renderer) -> None:

@@ -13,6 +13,7 @@ from finetune.config import RunConfig, make_config
 from finetune.errors import BadInput, Stopped
 from finetune.loop import Loop, accumulate, stop_on_signals, train
 from finetune.rendering import Example, Renderer
+from finetune.schedule import factor
 from finetune.student import add_lora, load_base, trainable
 
 
@@ -125,6 +126,7 @@ def test_it_learns_and_measures(make_loop: Callable[..., Loop], examples: list[E
     assert len(dev) == 7  # before the first step and after each epoch
     assert dev[-1] < 0.7 * dev[0]
     step = next(line for line in lines if "loss" in line)
+    assert step["learning_rate"] == pytest.approx(0.02 * factor(0, total=36, warmup=3, kind="cosine"))
     assert step.keys() == {"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_s"}
 
 

@@ -47,6 +47,7 @@ def test_an_answer_that_melts_into_the_prompt_keeps_the_prompt_s_ids() -> None:
     assert melted[: len(RENDERER.prompt_ids(prompt))] != RENDERER.prompt_ids(prompt)
     example = RENDERER.example(prompt, "\n\nx")
     assert example.ids[: len(RENDERER.prompt_ids(prompt))] == RENDERER.prompt_ids(prompt)
+    assert RENDERER.tokenizer.decode(example.ids[-example.supervised : -1]) == "\n\nx"
 
 
 def test_the_end_of_turn_is_supervised_though_pad_is_eos() -> None:
