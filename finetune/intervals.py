@@ -43,7 +43,8 @@ def wilson(passed: int, n: int) -> Interval:
     share, z2 = passed / n, Z_95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the formula gives 0 and 1 but for rounding.
+    return (centre - half if passed else 0.0), (centre + half if passed < n else 1.0)
 
 
 def gap_recovered(base: Sequence[float], teacher: Sequence[float], student: Sequence[float]) -> Gap:

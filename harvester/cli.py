@@ -232,6 +232,8 @@ def _money(text: str | None) -> Decimal | None:
 
 def progress_line(progress: "Progress") -> str:
     """One line on a collecting run."""
+    if not progress.to_ask:
+        return f"{progress.recipe}: nothing to ask, every request of the recipe is answered or has failed for good"
     rate = progress.answered / progress.seconds if progress.seconds else 0.0
     return (
         f"{progress.recipe}: {progress.answered} of {progress.to_ask} answered, {progress.accepted} rows accepted, "
