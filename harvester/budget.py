@@ -39,6 +39,7 @@ class Budget:
         self._spent_nusd = spent_nusd
         self._reserved_nusd = 0
         self._settled = asyncio.Condition()
+        self.waiting = 0  # attempts that wait for others to settle
 
     @property
     def spent_nusd(self) -> int:
@@ -57,7 +58,11 @@ class Budget:
                 while not self._fits(worst_nusd):
                     if self._reserved_nusd == 0:
                         raise StoppedEarly(self._message(worst_nusd))
-                    await self._settled.wait()
+                    self.waiting += 1
+                    try:
+                        await self._settled.wait()
+                    finally:
+                        self.waiting -= 1
                 self._reserved_nusd += worst_nusd
         held = Reservation(worst_nusd)
         try:

@@ -179,6 +179,54 @@ def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_jso
     show(result, as_json=as_json, text=_export_text)
 
 
+@cli.command()
+@recipe_argument
+@store_option
+@as_json
+@example("harvester parse runs/orders")
+def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
+    """Read and verify RECIPE's stored replies anew, with the rules it states now; asks nobody."""
+    from harvester.collecting import parse as replay
+
+    loaded = _load(recipe)
+    result = {"recipe": loaded.name, "judged": replay(loaded, store)}
+    show(result, as_json=as_json, text=lambda r: f"{r['recipe']}: {r['judged']} rows judged")
+
+
+@cli.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@as_json
+@example("harvester verify runs/orders/harvest.db")
+def verify(store: Path, as_json: bool) -> None:
+    """Re-hash STORE: every reply against its SHA-256, every request against its key."""
+    from dataclasses import asdict
+
+    from harvester.auditing import audit
+    from harvester.errors import StoreUnusable
+
+    found = audit(store)
+    show(asdict(found), as_json=as_json, text=lambda r: _verify_text(store, r))
+    if found.problems:
+        raise StoreUnusable(
+            f"{store}: {len(found.problems)} problems; restore a copy, or collect what is damaged again"
+        )
+
+
+@cli.command()
+@click.argument("row")
+@click.option("--recipe", type=click.Path(path_type=Path), help="Whose store; may be left out where there is only one.")
+@store_option
+@as_json
+@example("harvester trace 1f3a --recipe runs/orders")
+def trace(row: str, recipe: Path | None, store: Path | None, as_json: bool) -> None:
+    """Where ROW (a row_id or its beginning) comes from: seed, prompt, raw reply, teacher, terms, recipe of that day."""
+    from harvester.auditing import trace as follow
+    from harvester.collecting import default_store
+
+    path = store or default_store(_load(recipe or _only_recipe()))
+    show(follow(path, row), as_json=as_json, text=_trace_text)
+
+
 @cli.group()
 def teacher() -> None:
     """Teachers that Harvester runs itself."""
@@ -234,10 +282,12 @@ def progress_line(progress: "Progress") -> str:
     """One line on a collecting run."""
     if not progress.to_ask:
         return f"{progress.recipe}: nothing to ask, every request of the recipe is answered or has failed for good"
+    waiting = ", ".join(f"{count} for {what}" for what, count in progress.waiting.items())
+    waiting = f", waiting: {waiting}" if waiting else ""
     rate = progress.answered / progress.seconds if progress.seconds else 0.0
     return (
         f"{progress.recipe}: {progress.answered} of {progress.to_ask} answered, {progress.accepted} rows accepted, "
-        f"{progress.failed} failed, {progress.in_flight} in flight, {rate:.1f}/s, ${progress.spent_usd:.4f}"
+        f"{progress.failed} failed, {progress.in_flight} in flight, {rate:.1f}/s, ${progress.spent_usd:.4f}{waiting}"
     )
 
 
@@ -273,6 +323,24 @@ def _status_text(result: dict[str, Any]) -> str:
         lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
     return "\n".join(lines)
+
+
+def _verify_text(store: Path, result: dict[str, Any]) -> str:
+    counts = ", ".join(f"{result[name]} {name}" for name in ("requests", "replies", "rows"))
+    head = f"{store}: {counts}; SQLite {result['sqlite']}; {len(result['problems'])} problems"
+    return "\n".join([head, *(f"  {problem}" for problem in result["problems"])])
+
+
+def _trace_text(result: dict[str, Any]) -> str:
+    lines = [f"{name}: {result[name]}" for name in ("row_id", "recipe", "step", "split", "sample", "seed", "reference")]
+    lines += [f"[{message['role']}] {message['content']}" for message in result["body"]["messages"]]
+    request, reply = result["request"], result["reply"]
+    lines.append(f"request {request['key']}: {request['state']} after {request['attempts']} attempts")
+    if reply:
+        lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "teacher", "terms", "price", "raw")]
+    elif request["reason"]:
+        lines.append(f"reason: {request['reason']}")
+    return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
 
 
 def _export_text(result: dict[str, Any]) -> str:

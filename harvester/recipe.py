@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from harvester import verify as verifiers
 from harvester.errors import BadInput
 from harvester.pricing import FREE, Price
+from harvester.profiles import Profile, profile_of, profiles
 from harvester.records import Json
 
 EMBEDDED = "embedded"
@@ -33,11 +34,11 @@ class Model(BaseModel):
 
 
 class Limits(Model):
-    """The provider's published limits."""
+    """The provider's published limits; those left out are found from its headers and 429s."""
 
     requests_per_minute: int | None = Field(default=None, gt=0)
     tokens_per_minute: int | None = Field(default=None, gt=0)
-    concurrency: int = Field(default=16, gt=0, le=10_000)
+    concurrency: int | None = Field(default=None, gt=0, le=10_000)
 
 
 class PriceSpec(Model):
@@ -70,6 +71,7 @@ class Teacher(Model):
     base_url: str
     model: str = Field(min_length=1)
     local: bool = False
+    provider: str | None = None  # a profile's id, where the host does not tell (vllm, llama.cpp, ollama)
     api_key_env: str | None = None
     limits: Limits = Limits()
     price: PriceSpec | None = None
@@ -93,6 +95,13 @@ class Teacher(Model):
                 return {**data, "limits": {"concurrency": EMBEDDED_SLOTS, **limits}}
         return data
 
+    @field_validator("provider")
+    @classmethod
+    def _has_a_profile(cls, name: str | None) -> str | None:
+        if name is not None and name not in profiles():
+            raise ValueError(f"no such profile; there are {', '.join(profiles())}")
+        return name
+
     @model_validator(mode="after")
     def _reachable_address(self) -> "Teacher":
         if self.base_url != EMBEDDED:
@@ -108,6 +117,13 @@ class Teacher(Model):
     def host(self) -> str | None:
         """The API's host name; None for the embedded teacher."""
         return None if self.embedded else urlsplit(self.base_url).hostname
+
+    @property
+    def profile(self) -> Profile:
+        """What is particular about the provider."""
+        if self.provider is not None:
+            return profiles()[self.provider]
+        return profiles()[EMBEDDED] if self.embedded else profile_of(self.host or "")
 
     @property
     def known_price(self) -> Price | None:

@@ -6,7 +6,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ FLOOR_S = 0.25
 LONGEST_WAIT_S = 3600.0
 """A longer Retry-After is not waited for by one request: the teacher is given up for this run."""
 RETRIED_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
+THROTTLED_STATUSES = frozenset({429, 529})
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"})
 
 
@@ -41,6 +42,7 @@ class Retry:
     after_s: float | None = None
     maybe_billed: bool = False  # it was sent, and the answer, if there was one, is lost
     unreachable: bool = False  # no connection: it was not sent
+    throttled: bool = False  # the teacher is there and asks for less
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def _decide_status(status: int, reply: Received) -> Decision:
         after_s = retry_after_s(reply.headers)
         if after_s is not None and after_s > LONGEST_WAIT_S:
             return GiveUp(f"{reason}; it asks to wait {after_s:.0f} s", stops_teacher=True)
-        return Retry(reason, after_s)
+        return Retry(reason, after_s, throttled=status in THROTTLED_STATUSES or after_s is not None)
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
         return GiveUp(f"HTTP {status}: redirects are refused; put the final address into base_url", stops_teacher=True)
     if status == 404:  # noqa: PLR2004 - no such path or model: true of every request
@@ -191,8 +193,12 @@ def wait_s(state: RetryCallState) -> float:
     return max(FLOOR_S, ceiling * spread)
 
 
-def retrying(attempts: int) -> AsyncRetrying:
+def retrying(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
     """Tenacity's loop; its sleep happens between attempts, when no permit is held."""
     return AsyncRetrying(
-        retry=retry_if_exception_type(TryAgain), stop=stop_after_attempt(attempts), wait=wait_s, reraise=True
+        retry=retry_if_exception_type(TryAgain),
+        stop=stop_after_attempt(attempts),
+        wait=wait_s,
+        sleep=sleep,
+        reraise=True,
     )

@@ -35,12 +35,6 @@ def _registry() -> dict[str, Any]:
     return registry
 
 
-def provider_of(host: str) -> str | None:
-    """The provider's name for a host of the registry, else None."""
-    entry = _host_entry(host)
-    return str(entry["provider"]) if entry else None
-
-
 def _host_entry(host: str) -> dict[str, Any] | None:
     for entry in _registry()["hosts"]:
         if host == entry["host"] or host.endswith("." + entry["host"]):

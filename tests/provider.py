@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from aiohttp import web
@@ -40,8 +41,8 @@ class Provider:
     answered: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
-    most_in_flight: int = 0
     in_flight: int = 0
+    busy: list[tuple[float, int]] = field(default_factory=list)  # (seconds, in flight from then on)
     _seen: Counter[str] = field(default_factory=Counter)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -52,19 +53,27 @@ class Provider:
         self.asked.append(body)
         self.asked_at.append(time.monotonic())
         self.headers.append(dict(request.headers))
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self._count(1)
         try:
             await asyncio.sleep(self.latency_s)
             status, headers, reply = self.script(body, before) or (200, {}, completion(self.answer(body)))
         finally:
-            self.in_flight -= 1
+            self._count(-1)
         response = web.Response(status=status, body=reply, content_type="application/json", headers=headers)
         await response.prepare(request)
         await response.write_eof()
         if status == 200:
             self.answered.append(body)
         return response
+
+    def _count(self, more: int) -> None:
+        self.in_flight += more
+        self.busy.append((time.monotonic(), self.in_flight))
+
+    def mean_in_flight(self, begin: float, end: float) -> float:
+        """Over a span of time (seconds, monotonic)."""
+        spans = [(max(at, begin), min(then, end), count) for (at, count), (then, _) in pairwise(self.busy)]
+        return sum((then - at) * count for at, then, count in spans if then > at) / (end - begin)
 
 
 @contextmanager

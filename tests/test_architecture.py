@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records
-paths teachers.weights
+paths teachers.weights profiles
 pricing
 terms
 verify
@@ -24,12 +24,15 @@ recipe
 seeds
 prompting
 limiter
+adapting
 budget
 retry
 teachers
 store
-judging
+judging auditing
 planning
+asking
+running
 collecting
 exporting
 estimating status starting

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Engine, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Row, Select, and_, func, or_, select
 
 from harvester.records import Json, Outcome
 from harvester.store.engine import reading_engine
@@ -90,10 +90,7 @@ class StoreReader:
 
     def rows(self, plan_id: int) -> Generator[StoredRow]:
         """Every row of a plan, in the order of its seeds and samples, streamed."""
-        query = _rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample)
-        with self._engine.connect() as connection:
-            for page in connection.execute(query).partitions(PAGE):
-                yield from map(_stored_row, page)
+        return self._stream(_rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample))
 
     def rows_of_requests(self, plan_id: int, request_ids: Sequence[int]) -> list[StoredRow]:
         """The rows that share these requests."""
@@ -104,7 +101,13 @@ class StoreReader:
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules."""
         stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
-        query = _rows_query().where(rows.c.plan_id == plan_id, replies.c.request_id.is_not(None), stale)
+        yield from self._stream(_rows_query().where(_answered(plan_id), stale))
+
+    def answered(self, plan_id: int) -> Iterator[StoredRow]:
+        """Rows that have a reply."""
+        yield from self._stream(_rows_query().where(_answered(plan_id)))
+
+    def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
         with self._engine.connect() as connection:
             for page in connection.execute(query).partitions(PAGE):
                 yield from map(_stored_row, page)
@@ -138,6 +141,10 @@ class StoreReader:
                 spent_nusd=int(paid) + int(lost),
                 minutes=round(seconds / 60, 2),
             )
+
+
+def _answered(plan_id: int) -> ColumnElement[bool]:
+    return and_(rows.c.plan_id == plan_id, replies.c.request_id.is_not(None))
 
 
 def _rows_query() -> Select[tuple[object, ...]]:

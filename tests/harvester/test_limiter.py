@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import heapq
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -10,36 +9,7 @@ from hypothesis import strategies as st
 
 from harvester.limiter import SAFETY, Limiter, Meter
 
-
-class FakeClock:
-    """Time moves only when everybody waits; then it jumps to the earliest deadline."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.sleepers: list[tuple[float, int, asyncio.Event]] = []
-
-    def now(self) -> float:
-        return self.time
-
-    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        woken = asyncio.Event()
-        heapq.heappush(self.sleepers, (self.time + timeout_s, id(woken), woken))
-        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(woken.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def run(self, *tasks: "asyncio.Future[None]") -> None:
-        while not all(task.done() for task in tasks):
-            for _ in range(50):  # let everybody who can move, move
-                await asyncio.sleep(0)
-            if self.sleepers:
-                self.time, _, woken = heapq.heappop(self.sleepers)
-                woken.set()
-        for task in tasks:
-            task.result()
+from fake_clock import FakeClock  # isort: skip - a helper beside the tests
 
 
 def times_of(per_minute: float, amounts: list[float], used: list[float] | None = None) -> list[float]:
@@ -55,7 +25,7 @@ def times_of(per_minute: float, amounts: list[float], used: list[float] | None =
                 meter.settle(amount, settle)
 
         of_use = used or [None] * len(amounts)  # type: ignore[list-item]
-        await clock.run(*(asyncio.ensure_future(one(a, u)) for a, u in zip(amounts, of_use, strict=True)))
+        await clock.run(*(one(a, u) for a, u in zip(amounts, of_use, strict=True)))
         return times
 
     return asyncio.run(scenario())
@@ -96,7 +66,7 @@ def test_a_large_request_is_not_starved_by_small_ones() -> None:
             order.append(name)
 
         names = [("first", 1.0), ("large", 50.0), *((f"small {n}", 1.0) for n in range(5))]
-        await clock.run(*(asyncio.ensure_future(one(*name)) for name in names))
+        await clock.run(*(one(*name) for name in names))
         return order
 
     assert asyncio.run(scenario())[:2] == ["first", "large"]

@@ -1,0 +1,147 @@
+"""One request's life: reserve its worst case, wait for a permit, send, decide, and try again where that helps."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from harvester.adapting import Adapter
+from harvester.budget import Budget, worst_case_nusd, worst_case_tokens
+from harvester.errors import TeacherUnusable
+from harvester.limiter import Limiter
+from harvester.parsing import read_usage_of
+from harvester.pricing import Price
+from harvester.records import Usage
+from harvester.retry import GiveUp, Received, Retry, TryAgain, decide, retrying
+from harvester.teachers.openai_compat import OpenAICompatible
+
+BYTES_PER_TOKEN = 3
+"""For pacing by tokens, where an estimate is enough: it is settled from the reply's usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A whole reply, paid for."""
+
+    body: bytes
+    cost_nusd: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswerable:
+    """No reply; `again` says whether another run could get one."""
+
+    reason: str
+    attempts: int
+    again: bool
+
+
+@dataclass(slots=True)
+class Counters:
+    """What was sent so far."""
+
+    sent: int = 0  # attempts
+    in_flight: int = 0
+    answered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the asker's owner wants to know while a request lives."""
+
+    sending: Callable[[bool], None]  # True: from now on the teacher may bill; False: nothing is under way any more
+    lost: Callable[[int], Awaitable[None]]  # nano-dollars perhaps billed for an answer that never came
+    sleep: Callable[[float], Awaitable[None]]  # seconds until the next attempt; no permit is held
+
+
+class Asker:
+    """Asks one teacher, within its limits and the budget."""
+
+    def __init__(
+        self,
+        client: OpenAICompatible,
+        *,
+        limiter: Limiter,
+        adapter: Adapter,
+        budget: Budget,
+        price: Price,
+        hooks: Hooks,
+    ) -> None:
+        """An asker over a connected client."""
+        self._client, self._limiter, self._adapter = client, limiter, adapter
+        self._budget, self._price, self._hooks = budget, price, hooks
+        self.counters = Counters()
+
+    async def ask(self, body: bytes, max_attempts: int) -> Answered | Unanswerable:
+        """Ask until there is an answer, a reason against one, or no attempt left.
+
+        Raises:
+            TeacherUnusable: true of every further request too: credentials, quota, unreachable.
+            StoppedEarly: the budget does not pay for the request.
+        """
+        attempts = 0
+        answered_before = self.counters.answered
+        try:
+            async for attempt in retrying(max_attempts, self._hooks.sleep):
+                with attempt:
+                    attempts += 1
+                    received, cost_nusd = await self._attempt(body)
+        except TryAgain as error:
+            if error.decision.unreachable and self.counters.answered == answered_before:
+                raise TeacherUnusable(f"teacher: {error}") from None
+            return Unanswerable(str(error), attempts, again=True)
+        except _GivenUp as error:
+            if error.decision.stops_teacher:
+                raise TeacherUnusable(f"teacher: {error}") from None
+            return Unanswerable(str(error), attempts, again=False)
+        return Answered(received.body, cost_nusd, attempts)
+
+    async def _attempt(self, body: bytes) -> tuple[Received, int]:
+        """One send. Returns the reply and its cost in nano-dollars, or raises what is to be done instead."""
+        input_bytes, max_tokens = worst_case_tokens(body)
+        worst_nusd = worst_case_nusd(self._price, body)
+        async with (
+            self._budget.reserve(worst_nusd) as held,
+            self._limiter.permit(input_bytes // BYTES_PER_TOKEN + max_tokens) as permit,
+        ):
+            sent_at = self._limiter.clock.now()
+            self._hooks.sending(True)
+            outcome = await self._send(body)
+            decision = decide(outcome)
+            if decision is None and isinstance(outcome, Received):
+                usage = read_usage_of(outcome.body)
+                held.cost_nusd = self._cost(usage, worst_nusd)
+                permit.used_tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) or permit.used_tokens
+                self._adapter.answered(outcome.headers, sent_at=sent_at)
+                self.counters.answered += 1
+                return outcome, held.cost_nusd
+            held.cost_nusd = worst_nusd if isinstance(decision, Retry) and decision.maybe_billed else 0
+            if isinstance(decision, Retry) and decision.throttled and isinstance(outcome, Received):
+                self._adapter.throttled(outcome.headers, after_s=decision.after_s, sent_at=sent_at)
+        if held.cost_nusd:
+            await self._hooks.lost(held.cost_nusd)
+        self._hooks.sending(False)
+        raise TryAgain(decision) if isinstance(decision, Retry) else _GivenUp(decision)
+
+    async def _send(self, body: bytes) -> Received | Exception:
+        self.counters.sent += 1
+        self.counters.in_flight += 1
+        try:
+            return await self._client.send(body)
+        except Exception as error:  # noqa: BLE001 - an attempt's end is data; `decide` re-raises what it does not know
+            return error
+        finally:
+            self.counters.in_flight -= 1
+
+    def _cost(self, usage: Usage, worst_nusd: int) -> int:
+        """By usage; a reply that states none counts as the worst case."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return worst_nusd
+        return self._price.cost_nusd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+
+
+class _GivenUp(Exception):
+    """An attempt after which no other helps: a signal inside this file, as TryAgain is."""
+
+    def __init__(self, decision: GiveUp | None) -> None:
+        self.decision = decision or GiveUp("no decision")
+        super().__init__(self.decision.reason)

@@ -1,0 +1,105 @@
+"""What differs between providers: read from profiles.yaml, matched by host or named by the recipe."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+
+import yaml
+
+KINDS = ("requests", "tokens")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What a reply's headers say of the limits; None where they say nothing that can be believed."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    spent_for_s: float | None = None  # a limit is used up and comes back after so many seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RateHeaders:
+    """Names of a provider's rate-limit headers, with {kind} for requests or tokens; empty where it sends none."""
+
+    limit: str = ""
+    remaining: str = ""
+    reset: str = ""
+
+    def read(self, headers: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Remaining:
+        """The limits in a reply's headers (names in lower case). Missing, zero, negative or nonsense: nothing said."""
+        if not self.limit:
+            return Remaining()
+        limits = [_positive(headers.get(self.limit.format(kind=kind))) for kind in KINDS]
+        spent = [
+            seconds
+            for kind, limit in zip(KINDS, limits, strict=True)
+            if limit and headers.get(self.remaining.format(kind=kind), "").strip() == "0"
+            and (seconds := seconds_until(headers.get(self.reset.format(kind=kind), ""), now()))
+        ]  # fmt: skip
+        return Remaining(limits[0], limits[1], max(spent, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One provider."""
+
+    id: str
+    hosts: tuple[str, ...] = ()
+    headers: RateHeaders = RateHeaders()
+    max_tokens: str = "max_tokens"
+    logprobs: int = 20
+
+
+@cache
+def profiles() -> dict[str, Profile]:
+    """Every known provider, by id."""
+    data = yaml.safe_load(resources.files("harvester").joinpath("profiles.yaml").read_text(encoding="utf-8"))
+    return {
+        entry["id"]: Profile(
+            **{
+                **entry,
+                "hosts": tuple(entry.get("hosts", ())),
+                "headers": RateHeaders(**entry.get("headers", {})),
+            }
+        )
+        for entry in data["profiles"]
+    }
+
+
+def profile_of(host: str) -> Profile:
+    """The provider behind a host; an unknown one is plain OpenAI protocol under the host's name."""
+    for profile in profiles().values():
+        if any(host == known or host.endswith("." + known) for known in profile.hosts):
+            return profile
+    return Profile(host)
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def seconds_until(text: str, now: datetime) -> float | None:
+    """Seconds from `12ms`, `6m0s`, plain seconds or an RFC 3339 moment; None for anything else or the past."""
+    text = text.strip()
+    parts = _DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _UNITS[unit] for number, unit in parts) or None
+    if (seconds := _positive(text)) is not None:
+        return seconds
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    until_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+    return max(0.0, until_s.total_seconds()) or None
