@@ -18,7 +18,7 @@ Message = dict[str, str]
 
 _STRING = pa.string()
 _TOP = pa.struct([("bytes", pa.list_(pa.binary())), ("logprob", pa.list_(pa.float32()))])
-_TERM = pa.struct([(name, _STRING) for name in ("teacher", "id", "verdict", "as_of", "basis")])
+_TERM = pa.struct([(name, _STRING) for name in ("teacher", "id", "verdict", "as_of", "basis", "accepted_by")])
 _CHECK = pa.struct([("name", _STRING), ("params", _STRING), ("passed", pa.bool_()), ("reason", _STRING)])
 
 CONTRACT = pa.schema(

@@ -1,5 +1,6 @@
 """One request's life: reserve its worst case, wait for a permit, send, decide, and try again where that helps."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class Hooks:
     """What the asker's owner wants to know while a request lives."""
 
     sending: Callable[[bool], None]  # True: from now on the teacher may bill; False: nothing is under way any more
-    lost: Callable[[int], Awaitable[None]]  # nano-dollars perhaps billed for an answer that never came
+    lost: Callable[[int], None]  # nano-dollars perhaps billed for an answer that never came
     sleep: Callable[[float], Awaitable[None]]  # seconds until the next attempt; no permit is held
 
 
@@ -105,7 +106,11 @@ class Asker:
         ):
             sent_at = self._limiter.clock.now()
             self._hooks.sending(True)
-            outcome = await self._send(body)
+            try:
+                outcome = await self._send(body)
+            except asyncio.CancelledError:
+                self._hooks.lost(worst_nusd)  # it is on its way, and will be billed
+                raise
             decision = decide(outcome)
             if decision is None and isinstance(outcome, Received):
                 usage = read_usage_of(outcome.body)
@@ -114,11 +119,11 @@ class Asker:
                 self._adapter.answered(outcome.headers, sent_at=sent_at)
                 self.counters.answered += 1
                 return outcome, held.cost_nusd
-            held.cost_nusd = worst_nusd if isinstance(decision, Retry) and decision.maybe_billed else 0
+            held.cost_nusd = worst_nusd if decision and decision.maybe_billed else 0
             if isinstance(decision, Retry) and decision.throttled and isinstance(outcome, Received):
                 self._adapter.throttled(outcome.headers, after_s=decision.after_s, sent_at=sent_at)
         if held.cost_nusd:
-            await self._hooks.lost(held.cost_nusd)
+            self._hooks.lost(held.cost_nusd)
         self._hooks.sending(False)
         raise TryAgain(decision) if isinstance(decision, Retry) else _GivenUp(decision)
 

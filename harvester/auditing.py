@@ -71,7 +71,7 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
     """
     query = (
         select(
-            rows.c.row_id, rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, seeds.c.reference,
+            rows.c.row_id, rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason, requests.c.attempts,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at, replies.c.run_id,
             teachers.c.name, teachers.c.provider, teachers.c.identity, teachers.c.terms, teachers.c.price,

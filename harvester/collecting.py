@@ -1,16 +1,20 @@
 """`collect`: ask everything a recipe plans and the store does not know; and `parse`, which replays what it knows."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 from harvester import terms
+from harvester.budget import worst_case_nusd
 from harvester.errors import BadInput, StoreUnusable
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
+from harvester.pricing import FREE, Price
 from harvester.recipe import Recipe
 from harvester.running import Options, Progress, Run
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Judged
+from harvester.store.writing import KILLED
 from harvester.teachers import openai_compat
 
 __all__ = ["Options", "Progress", "collect", "default_store", "parse", "rejudge", "teacher_terms"]
@@ -57,6 +61,7 @@ async def collect(recipe: Recipe, store: Path | None = None, options: Options | 
     terms.require(binding, teacher="teacher", where=f"{recipe.path}: teacher")
     key = openai_compat.api_key(recipe.teacher, where=str(recipe.path))
     with StoreWriter.open(store or default_store(recipe)) as writer:
+        settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
         plan_id = ensure_plan(writer, recipe)
         run = Run(recipe, writer, plan_id, binding, options)
         try:
@@ -64,6 +69,18 @@ async def collect(recipe: Recipe, store: Path | None = None, options: Options | 
         finally:
             rejudge(writer, plan_id, Rules(recipe.rules))  # what other rules judged, or a kill left unjudged
         return run.progress
+
+
+def settle_killed_runs(store: StoreWriter) -> None:
+    """Close the store's runs that were killed: what they may have sent counts as spent, at their price."""
+    for killed in store.killed_runs():
+        price = (
+            Price(**{name: amount and Decimal(amount) for name, amount in killed.price.items()})
+            if killed.price
+            else FREE
+        )
+        lost = sum(worst_case_nusd(price, body) for body in killed.bodies)
+        store.end_run(killed.run_id, outcome=KILLED, lost_nusd=lost, uncertain=len(killed.bodies))
 
 
 def parse(recipe: Recipe, store: Path | None = None) -> int:

@@ -1,12 +1,13 @@
 """Error types; each carries the exit code that the command line gives for it."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class HarvesterError(Exception):
     """Base of every error Harvester raises on purpose; its message is one line for the user."""
 
     exit_code: ClassVar[int] = 1
+    progress: Any = None  # how far a run came (`running.Progress`) before this stopped it
 
 
 class BadInput(HarvesterError):

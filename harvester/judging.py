@@ -1,8 +1,6 @@
 """A stored row → its answer and what the recipe's rules make of it. Pure: replayed at any time, it asks nobody."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-
 from harvester import verify
 from harvester.parsing import parse
 from harvester.records import Answer, Json, Outcome, digest
@@ -32,9 +30,3 @@ class Rules:
         checks = tuple(check(answer.text, row.seed) for check in self._verifiers)
         failed = next((check.name for check in checks if not check.passed), None)
         return answer, Outcome(failed is None, failed and f"verify:{failed}", checks)
-
-    def outcome(self, row: StoredRow) -> Outcome:
-        """The stored outcome where these very rules made it, else a new one (without its checks)."""
-        if row.rules == self.digest and row.outcome is not None:
-            return row.outcome
-        return replace(self.judge(row)[1], checks=())

@@ -51,6 +51,7 @@ class GiveUp:
 
     reason: str
     stops_teacher: bool = False
+    maybe_billed: bool = False  # there was an answer, and it is lost
 
 
 Decision = Retry | GiveUp | None
@@ -79,7 +80,9 @@ def _decide_exception(error: Exception) -> Decision:
     if isinstance(error, TimeoutError):
         return Retry("timeout", maybe_billed=True)
     if isinstance(error, BodyTooLarge):
-        return GiveUp(str(error))
+        return GiveUp(str(error), maybe_billed=True)
+    if isinstance(error, httpx.DecodingError):
+        return Retry("reply cannot be decoded", maybe_billed=True)
     cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
     if isinstance(cause, aiohttp.ClientConnectorError | socket.gaierror):
         return Retry(f"unreachable: {_short(cause)}", unreachable=True)
@@ -110,10 +113,12 @@ def _decide_ok(reply: Received) -> Decision:
 def _inner_status(error: Any) -> int:
     """Status of an error inside a 200: some gateways put HTTP's number into `code`."""
     code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(code, str) and code in QUOTA_CODES:
+        return 402
     try:
         status = int(code)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return 402 if code in QUOTA_CODES else 500
+    except (TypeError, ValueError, OverflowError):
+        return 500
     return status if 400 <= status < 600 else 500  # noqa: PLR2004 - HTTP's error range
 
 
@@ -175,6 +180,7 @@ def error_text(body: bytes, limit: int = 200) -> str:
     text = error.get("message") if isinstance(error, dict) else error
     if not isinstance(text, str):
         text = body[: 4 * limit].decode("utf-8", "replace")
+    text = text.encode("utf-8", "replace").decode()  # JSON can spell half of a surrogate pair, the store cannot hold it
     return " ".join(text.split())[:limit] or "no message"
 
 

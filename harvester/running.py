@@ -12,17 +12,18 @@ from decimal import Decimal
 
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.asking import Answered, Asker, Hooks
-from harvester.budget import Budget, worst_case_nusd
+from harvester.budget import Budget
 from harvester.errors import HarvesterError, StoppedEarly, TeacherUnusable
 from harvester.judging import Rules
 from harvester.limiter import Limiter
 from harvester.pricing import FREE, NUSD, usd
 from harvester.prompting import teacher_identity
 from harvester.recipe import Recipe
+from harvester.records import Json
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, HandedOut, Judged, Lost, Replied, Unanswered
 from harvester.store.journal import Journal
-from harvester.store.writing import Pending
+from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
 from harvester.teachers.openai_compat import OpenAICompatible
 from harvester.terms import Terms
@@ -63,6 +64,7 @@ class Options:
     limit: int | None = None  # requests asked in this run
     budget_usd: Decimal | None = None  # instead of the recipe's
     report: Callable[[Progress], None] | None = None  # called every few seconds
+    say: Callable[[str], None] | None = None  # called with what a person should know at once
 
 
 class Run:
@@ -74,9 +76,9 @@ class Run:
         self._teacher = recipe.teacher
         self._price = recipe.teacher.known_price or FREE
         self._rules = Rules(recipe.rules)
-        self._reader = StoreReader(store.engine)
-        again = self._settle_killed_runs()
-        self._id = store.begin_run(plan_id)
+        self._reader = StoreReader(store.engine, store.path)
+        again = store.uncertain(recipe.name)
+        self._id = store.begin_run(plan_id, recipe.name, _price(recipe))
         self._teacher_id = _teacher_id(recipe, store, binding)
         open_requests = store.count_pending(plan_id)
         to_ask = open_requests if options.limit is None else min(options.limit, open_requests)
@@ -90,16 +92,9 @@ class Run:
         self._tasks: set[asyncio.Task[None]] = set()  # feeder and workers
         self._sending: set[asyncio.Task[None]] = set()  # between the send and the answer's being queued for the store
         self._asleep = 0  # workers whose request waits for its next attempt
-        self._stopped: HarvesterError | None = None
-
-    def _settle_killed_runs(self) -> int:
-        """Close runs that were killed: what they may have sent counts as spent. Returns how many requests that were."""
-        total = 0
-        for run_id, bodies in self._store.killed_runs():
-            lost = sum(worst_case_nusd(self._price, body) for body in bodies)
-            self._store.end_run(run_id, outcome=f"killed with at most {len(bodies)} in flight", lost_nusd=lost)
-            total += len(bodies)
-        return total
+        self._stopped: Exception | None = None
+        self._key = b""
+        self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
     async def ask_everything(self, key: str | None) -> None:
         """Ask every open request, up to the limit; the run's end is written down however it comes.
@@ -109,27 +104,32 @@ class Run:
             StoreUnusable: the store can no longer be written.
         """
         started = time.monotonic()
-        outcome = "killed"
+        outcome = KILLED
         try:
             if self.progress.to_ask:
+                self._key = (key or "").encode()
                 async with self._connected(key) as client:
                     await self._ask_with(client, started)
-            outcome = "stopped" if self._stopped else "done"
+            outcome = STOPPED if self._stopped else DONE
+            self._update_progress(started)
             if self._stopped:
+                if isinstance(self._stopped, HarvesterError):
+                    self._stopped.progress = self.progress
                 raise self._stopped
         finally:
             self._update_progress(started)
-            if outcome != "killed":
+            if outcome != KILLED:
                 self._store.end_run(self._id, outcome=outcome, seconds=self.progress.seconds)
 
     @asynccontextmanager
     async def _connected(self, key: str | None) -> AsyncIterator[OpenAICompatible]:
+        teacher = self._teacher
         async with contextlib.AsyncExitStack() as stack:
-            teacher = self._teacher
             if teacher.embedded:
                 slots = self._limiter.slots.size
                 server = embedded.running(teacher.model, slots=slots, where=str(self._recipe.path))
                 running = await stack.enter_async_context(server)
+                self._server_ended = running.ended
                 teacher, key = teacher.model_copy(update={"base_url": running.base_url}), running.key
             yield await stack.enter_async_context(openai_compat.connect(teacher, key))
 
@@ -147,13 +147,17 @@ class Run:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._journal.run())
                 ticker = self._group.create_task(self._report(started))
+                if self._server_ended:
+                    self._server_ended.add_done_callback(self._server_died)
                 self._tasks.add(self._group.create_task(self._feed()))
                 self._staff()
                 with _on_interrupt(self._interrupt):
                     while left := {task for task in self._tasks if not task.done()}:
                         await asyncio.wait(left)
+                if self._server_ended:
+                    self._server_ended.remove_done_callback(self._server_died)
                 ticker.cancel()
-                await self._journal.close()
+                self._journal.close()
         except BaseExceptionGroup as errors:
             raise _first_cause(errors) from errors
 
@@ -171,7 +175,7 @@ class Run:
                 break
             for start in range(0, len(batch), CHUNK):
                 chunk = batch[start : start + CHUNK]
-                await (await self._journal.put(HandedOut(self._id, chunk[-1].request_id)))
+                await self._journal.put(HandedOut(self._id, chunk[-1].request_id))
                 for pending in chunk:
                     await self._queue.put(pending)
             after, left = batch[-1].request_id, left - len(batch)
@@ -203,22 +207,25 @@ class Run:
         try:
             result = await asker.ask(pending.body, self._teacher.max_attempts)
         except TeacherUnusable as error:
-            self._stop(TeacherUnusable(f"{error}; {self._how_to_go_on()}"))
-        except StoppedEarly as error:
+            said = self._without_key(str(error).encode()).decode("utf-8", "replace")
+            self._stop(TeacherUnusable(f"{said}; {self._how_to_go_on()}"))
+        except Exception as error:  # noqa: BLE001 - a budget's end or a bug of ours: what is in flight is stored first
             self._stop(error)
         else:
             if isinstance(result, Answered):
-                await self._journal.put(
-                    Replied(
-                        pending.request_id, self._teacher_id, self._id, result.body, result.cost_nusd, result.attempts
-                    )
+                body = self._without_key(result.body)
+                self._journal.put(
+                    Replied(pending.request_id, self._teacher_id, self._id, body, result.cost_nusd, result.attempts)
                 )
                 self._staff()
             else:
                 self.progress.failed += 1
-                await self._journal.put(
-                    Unanswered(pending.request_id, result.reason, result.attempts, again=result.again)
-                )
+                reason = self._without_key(result.reason.encode()).decode("utf-8", "replace")
+                self._journal.put(Unanswered(pending.request_id, reason, result.attempts, again=result.again))
+
+    def _without_key(self, text: bytes) -> bytes:
+        """Some providers repeat the key in what they answer; it is stored and shown nowhere."""
+        return text.replace(self._key, b"[key]") if self._key else text
 
     def _mark_sending(self, sending: bool) -> None:
         me = asyncio.current_task()
@@ -227,8 +234,8 @@ class Run:
             if self._stopped and not sending:
                 me.cancel()  # it would wait for its next attempt, or for the next request
 
-    async def _lost(self, cost_nusd: int) -> None:
-        await self._journal.put(Lost(self._id, cost_nusd))
+    def _lost(self, cost_nusd: int) -> None:
+        self._journal.put(Lost(self._id, cost_nusd))
 
     async def _sleep(self, seconds: float) -> None:
         self._asleep += 1
@@ -240,7 +247,7 @@ class Run:
 
     # --- stopping
 
-    def _stop(self, error: HarvesterError) -> None:
+    def _stop(self, error: Exception) -> None:
         """Send nothing further; what is in flight is still waited for and stored."""
         if self._stopped is None:
             self._stopped = error
@@ -248,12 +255,21 @@ class Run:
                 if task is not asyncio.current_task():
                     task.cancel()
 
+    def _server_died(self, last_words: "asyncio.Future[str]") -> None:
+        if not last_words.cancelled():
+            self._stop(TeacherUnusable(f"embedded teacher: ended: {last_words.result()}; {self._how_to_go_on()}"))
+
     def _interrupt(self) -> None:
         if self._stopped is None:
+            self._say_waiting()
             self._stop(StoppedEarly(f"interrupted; {self._how_to_go_on()}"))
         else:
             for task in self._tasks:
                 task.cancel()
+
+    def _say_waiting(self) -> None:
+        if self._options.say and self._sending:
+            self._options.say(f"waiting for {len(self._sending)} answers in flight (again: leave at once)")
 
     def _how_to_go_on(self) -> str:
         return f"everything answered is stored, go on with: harvester collect {self._recipe.path}"
@@ -284,13 +300,18 @@ class Run:
             self.progress.answered = counters.answered
 
 
+def _price(recipe: Recipe) -> Json:
+    price = recipe.teacher.price
+    return price and price.model_dump(mode="json")
+
+
 def _teacher_id(recipe: Recipe, store: StoreWriter, binding: Terms) -> int:
     return store.teacher_id(
         name="teacher",
         provider=recipe.teacher.profile.id,
         identity=teacher_identity(recipe),
         terms=asdict(binding),
-        price=recipe.teacher.price and recipe.teacher.price.model_dump(mode="json"),
+        price=_price(recipe),
     )
 
 

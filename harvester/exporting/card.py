@@ -77,7 +77,7 @@ def _terms(exported: "Exported") -> str:
         lines.append(f"- **{binding['verdict']}**: {binding['id']} ({where})")
         lines += [f"  - obligation: {text}" for text in binding["obligations"]]
         if binding["basis"]:
-            lines.append(f"  - basis: {binding['basis']} ({CLAIMED})")
+            lines.append(f"  - basis: {binding['basis']} (accepted by {binding.get('accepted_by')}; {CLAIMED})")
     return "\n".join(lines) or "No answers, no terms."
 
 

@@ -82,7 +82,10 @@ def _json(value: Json) -> str:
 
 
 def _terms(teacher: str, terms: Mapping[str, Json]) -> dict[str, Json]:
-    return {"teacher": teacher, **{name: terms[name] for name in ("id", "verdict", "as_of", "basis")}}
+    return {
+        "teacher": teacher,
+        **{name: terms.get(name) for name in ("id", "verdict", "as_of", "basis", "accepted_by")},
+    }
 
 
 def _check(check: Check) -> dict[str, Json]:

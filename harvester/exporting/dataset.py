@@ -25,12 +25,13 @@ from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.records import Answer, Outcome
 from harvester.store import StoredRow, StoreReader
-from harvester.store.schema import PENDING
+from harvester.store.schema import EXHAUSTED, PENDING
 
 FORMAT = 1
 BATCH_ROWS = 1000
 SHARD_ROWS = 200_000
 MANIFEST = "harvester.json"
+OURS = {MANIFEST, "README.md", "data"}
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Exported:
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
-    terms: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id, as stored with the rows
+    terms: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)  # by id and basis
 
 
 def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False) -> Exported:
@@ -79,8 +80,13 @@ def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: 
 
 
 def _require_replaceable(out: Path) -> None:
-    if out.exists() and not (out / MANIFEST).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if not out.exists():
+        return
+    found = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    if found and MANIFEST not in found:
         raise BadInput(f"{out}: exists and is not a dataset of Harvester's; name another folder")
+    if foreign := found - OURS:
+        raise BadInput(f"{out}: holds {', '.join(sorted(foreign))}, which an export would delete; move it away")
 
 
 def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported, *, unfiltered: bool) -> None:
@@ -89,7 +95,7 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     columns = Columns(recipe)
     for row, answer, outcome in _judged(recipe, rows, exported):
         if row.reply:
-            exported.terms.setdefault(row.reply.terms["id"], dict(row.reply.terms))
+            exported.terms.setdefault((row.reply.terms["id"], row.reply.terms["basis"]), dict(row.reply.terms))
         if not _is_kept(row, outcome, unfiltered=unfiltered):
             exported.dropped[outcome.drop_reason or "?"] += 1
             continue
@@ -109,7 +115,7 @@ def _judged(
     rules = Rules(recipe.rules)
     for _, group in itertools.groupby(rows, key=lambda row: row.position):
         samples = list(group)
-        settled = [row for row in samples if row.state != PENDING]
+        settled = [row for row in samples if row.state not in (PENDING, EXHAUSTED)]  # the next run asks those again
         exported.waiting += len(samples) - len(settled)
         judged = [rules.judge(row) for row in settled]
         outcomes = selection.select(recipe.step.select, [outcome for _, outcome in judged])

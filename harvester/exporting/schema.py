@@ -10,7 +10,7 @@ _TOKEN = pa.struct(
     ]
 )
 
-_TERMS = pa.struct([(name, pa.string()) for name in ("teacher", "id", "verdict", "as_of", "basis")])
+_TERMS = pa.struct([(name, pa.string()) for name in ("teacher", "id", "verdict", "as_of", "basis", "accepted_by")])
 
 _CHECK = pa.struct([("name", pa.string()), ("params", pa.string()), ("passed", pa.bool_()), ("reason", pa.string())])
 

@@ -23,7 +23,7 @@ def reading_engine(path: Path) -> Engine:
     if not path.is_file():
         raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
     engine = _engine(path, mode="ro")
-    with _explained(path), engine.connect() as connection:
+    with explained(path), engine.connect() as connection:
         revision = _revision(connection)
     if revision is None:
         raise StoreUnusable(f"{path}: is not a Harvester store")
@@ -53,7 +53,7 @@ def writing_engine(path: Path) -> Engine:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    with _explained(path), engine.begin() as connection:
+    with explained(path), engine.begin() as connection:
         revision = _revision(connection)
         if revision != REVISIONS[-1]:
             _refuse_newer(path, revision)
@@ -89,10 +89,11 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-class _explained:  # noqa: N801 - used as a context manager only
+class explained:  # noqa: N801 - used as a context manager only
     """Turns the driver's errors into one line with the store's name."""
 
     def __init__(self, path: Path) -> None:
+        """For the store at `path`."""
         self._path = path
 
     def __enter__(self) -> None:

@@ -23,18 +23,20 @@ class Journal:
     def __init__(self, store: StoreWriter, on_stored: Callable[[Sequence[Replied]], list[Event]]) -> None:
         self._store = store
         self._on_stored = on_stored
-        self._queue: asyncio.Queue[tuple[Event, asyncio.Future[None]] | None] = asyncio.Queue(maxsize=2 * MAX_GROUP)
+        # Without a bound of its own: each worker has one event here at most, and hand-outs wait for their commit. So
+        # `put` never waits, and no cancellation can come between a paid answer and its place in the queue.
+        self._queue: asyncio.Queue[tuple[Event, asyncio.Future[None]] | None] = asyncio.Queue()
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
-    async def put(self, event: Event) -> asyncio.Future[None]:
+    def put(self, event: Event) -> asyncio.Future[None]:
         """Queue an event; the future is done when it is on disk."""
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._queue.put((event, stored))
+        self._queue.put_nowait((event, stored))
         return stored
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let `run` return once everything queued so far is on disk."""
-        await self._queue.put(None)
+        self._queue.put_nowait(None)
 
     async def run(self) -> None:
         """Commit groups until closed.
@@ -42,6 +44,12 @@ class Journal:
         Raises:
             StoreUnusable: the store can no longer be written.
         """
+        try:
+            await self._run()
+        finally:
+            self.thread.shutdown()  # also when cancelled: nobody may use the store beside a commit under way
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         further: list[Event] = []
         open_ = True
@@ -54,7 +62,6 @@ class Journal:
                     stored.set_result(None)
         if further:
             await loop.run_in_executor(self.thread, self._commit, further)
-        self.thread.shutdown()
 
     def _commit(self, events: list[Event]) -> list[Event]:
         self._store.apply(events)

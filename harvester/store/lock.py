@@ -22,6 +22,7 @@ def sole_writer(store: Path) -> Iterator[None]:
     Raises:
         StoreUnusable: another process is the writer (it is named), or the folder is not writable.
     """
+    store = store.resolve()  # two names of one file are one store
     path = store.with_name(store.name + ".lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -34,7 +35,10 @@ def sole_writer(store: Path) -> Iterator[None]:
             raise StoreUnusable(f"{store}: in use by {_holder(descriptor)}; wait for it or stop it") from None
         except OSError as error:
             raise StoreUnusable(f"{store}: no locks on this file system ({error.strerror}); use a local disk") from None
-        _sign(descriptor)
+        try:
+            _sign(descriptor)
+        except OSError as error:
+            raise StoreUnusable(f"{store}: not writable: {error.strerror}") from None
         yield
     finally:
         os.close(descriptor)

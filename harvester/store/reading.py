@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select
 
+from harvester.errors import StoreUnusable
 from harvester.records import Json, Outcome
-from harvester.store.engine import reading_engine
+from harvester.store.engine import explained, reading_engine
 from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 PAGE = 1000
@@ -65,8 +66,15 @@ class Counts:
 class StoreReader:
     """Reads one store."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path) -> None:
+        """Reads through an engine of the store at `path`."""
         self._engine = engine
+        self._path = path
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with explained(self._path), self._engine.connect() as connection:
+            yield connection
 
     @classmethod
     @contextmanager
@@ -78,14 +86,14 @@ class StoreReader:
         """
         engine = reading_engine(path)
         try:
-            yield cls(engine)
+            yield cls(engine, path)
         finally:
             engine.dispose()
 
     def current_plan(self, recipe: str) -> int | None:
         """Id of the recipe's newest plan."""
         query = select(func.max(plans.c.id)).where(plans.c.recipe == recipe)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(query).scalar()
 
     def rows(self, plan_id: int) -> Generator[StoredRow]:
@@ -95,7 +103,7 @@ class StoreReader:
     def rows_of_requests(self, plan_id: int, request_ids: Sequence[int]) -> list[StoredRow]:
         """The rows that share these requests."""
         query = _rows_query().where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_stored_row(row) for row in connection.execute(query)]
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
@@ -108,7 +116,7 @@ class StoreReader:
         yield from self._stream(_rows_query().where(_answered(plan_id)))
 
     def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             for page in connection.execute(query).partitions(PAGE):
                 yield from map(_stored_row, page)
 
@@ -129,7 +137,7 @@ class StoreReader:
             .where(of_plan, requests.c.reason.is_not(None))
             .group_by(requests.c.reason)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             paid = connection.execute(select(func.coalesce(func.sum(replies.c.cost_nusd), 0))).scalar_one()
             lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
             seconds = connection.execute(select(func.coalesce(func.sum(runs.c.seconds), 0))).scalar_one()
@@ -151,7 +159,7 @@ def _rows_query() -> Select[tuple[object, ...]]:
     return (
         select(
             rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
-            seeds.c.data, seeds.c.reference,
+            seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
             teachers.c.name, teachers.c.provider, teachers.c.terms,
@@ -165,16 +173,23 @@ def _rows_query() -> Select[tuple[object, ...]]:
     )  # fmt: skip
 
 
+def _inflated(blob: bytes, what: str) -> bytes:
+    try:
+        return zlib.decompress(blob)
+    except zlib.error as error:
+        raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
+
+
 def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
     reply = None
     if row.raw is not None:
         terms = json.loads(row.terms)
-        raw = zlib.decompress(row.raw)
+        raw = _inflated(row.raw, f"the reply to request {row.key}")
         reply = StoredReply(raw, row.cost_nusd, row.received_at, row.name, row.provider, terms)
     return StoredRow(
         row_id=row.row_id,
         request_key=row.key,
-        request_body=zlib.decompress(row.body),
+        request_body=_inflated(row.body, f"request {row.key}"),
         state=row.state,
         reason=row.reason,
         step=row.step,

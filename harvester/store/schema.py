@@ -38,8 +38,7 @@ seeds = Table(
     "seeds",
     metadata,
     Column("seed_id", String, primary_key=True),
-    Column("data", Text, nullable=False),  # JSON
-    Column("reference", Text),  # JSON
+    Column("data", Text, nullable=False),  # JSON, without the reference
     sqlite_with_rowid=False,
 )
 
@@ -79,6 +78,7 @@ rows = Table(
     Column("split", String, nullable=False),
     Column("seed_id", ForeignKey("seeds.seed_id"), nullable=False),
     Column("sample", Integer, nullable=False),
+    Column("reference", Text),  # JSON; of the row, as two files may hold the same seed
     Column("request_id", ForeignKey("requests.id"), nullable=False),
 )
 Index("rows_in_order", rows.c.plan_id, rows.c.position, rows.c.sample)
@@ -112,10 +112,13 @@ runs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("plan_id", ForeignKey("plans.id"), nullable=False),
+    Column("recipe", String, nullable=False),
+    Column("price", Text),  # JSON; what its requests cost, should it be killed
     Column("started_at", String, nullable=False),
     Column("ended_at", String),  # NULL in an ended process: it was killed
     Column("seconds", Integer),
     Column("handed_out", Integer, nullable=False, server_default="0"),  # highest request id given to a worker
+    Column("uncertain", Integer, nullable=False, server_default="0"),  # killed: at most so many were sent unanswered
     Column("lost_nusd", BigInteger, nullable=False, server_default="0"),  # sent, perhaps billed, never answered
     Column("outcome", Text),
 )

@@ -1,6 +1,7 @@
 """The store's one writer."""
 
 import hashlib
+import json
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +37,9 @@ from harvester.store.schema import (
 
 CHUNK = 1000
 ROW_ID_LENGTH = 32
+DONE, STOPPED, KILLED = "done", "stopped", "killed"
+ORDERLY = (DONE, STOPPED)
+"""Outcomes of a run; a killed one is closed by the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,15 @@ class Pending:
 
     request_id: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KilledRun:
+    """A run that never ended: at most `bodies` were sent without an answer, at its price (JSON, as `Price`)."""
+
+    run_id: int
+    price: Json
+    bodies: list[bytes]
 
 
 def utc_now() -> str:
@@ -121,34 +134,45 @@ class StoreWriter:
             query = select(teachers.c.id).where(teachers.c.fingerprint == fingerprint)
             return int(connection.execute(query).scalar_one())
 
-    def killed_runs(self) -> list[tuple[int, list[bytes]]]:
-        """(run id, bodies that may have been sent and were not answered) of every run that never ended."""
+    def killed_runs(self) -> list[KilledRun]:
+        """Every run that never ended, with what it may have sent and has no answer to."""
         with self._transaction() as connection:
             found = connection.execute(select(runs).where(runs.c.ended_at.is_(None))).all()
-            return [(run.id, _maybe_sent(connection, run.plan_id, run.handed_out)) for run in found]
-
-    def end_run(self, run_id: int, *, outcome: str, seconds: float = 0, lost_nusd: int = 0) -> None:
-        """Write down how a run ended."""
-        with self._transaction() as connection:
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id)
-                .values(
-                    ended_at=utc_now(),
-                    outcome=outcome,
-                    seconds=round(seconds),
-                    lost_nusd=runs.c.lost_nusd + lost_nusd,
+            return [
+                KilledRun(
+                    run.id, run.price and json.loads(run.price), _maybe_sent(connection, run.plan_id, run.handed_out)
                 )
-            )
+                for run in found
+            ]
 
-    def begin_run(self, plan_id: int) -> int:
+    def uncertain(self, recipe: str) -> int:
+        """How many requests the recipe's runs that were killed since its last orderly one may have sent in vain."""
+        of_recipe = runs.c.recipe == recipe
+        orderly = select(func.coalesce(func.max(runs.c.id), 0)).where(of_recipe, runs.c.outcome.in_(ORDERLY))
+        query = select(func.coalesce(func.sum(runs.c.uncertain), 0))
+        with self._transaction() as connection:
+            return int(connection.execute(query.where(of_recipe, runs.c.id > orderly.scalar_subquery())).scalar_one())
+
+    def end_run(self, run_id: int, *, outcome: str, seconds: float = 0, lost_nusd: int = 0, uncertain: int = 0) -> None:
+        """Write down how a run ended."""
+        values = {
+            "ended_at": utc_now(),
+            "outcome": outcome,
+            "seconds": round(seconds),
+            "uncertain": uncertain,
+            "lost_nusd": runs.c.lost_nusd + lost_nusd,
+        }
+        with self._transaction() as connection:
+            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+
+    def begin_run(self, plan_id: int, recipe: str, price: Json) -> int:
         """Start a run: requests that ran out of attempts last time are open again."""
         with self._transaction() as connection:
             of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))
             connection.execute(
                 update(requests).where(requests.c.state == EXHAUSTED, of_plan).values(state=PENDING, reason=None)
             )
-            values = {"plan_id": plan_id, "started_at": utc_now()}
+            values = {"plan_id": plan_id, "recipe": recipe, "price": _text(price), "started_at": utc_now()}
             return int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
 
     def pending(self, plan_id: int, *, after: int, limit: int) -> list[Pending]:
@@ -206,19 +230,9 @@ def _add_chunk(
     if not chunk:
         return
     plan_id, recipe, step = plan
-    new_seeds = insert(seeds)
-    # The same text may stand in two files, with and without its reference; an edited reference replaces the old one.
-    reference = func.coalesce(new_seeds.excluded.reference, seeds.c.reference)
     connection.execute(
-        new_seeds.on_conflict_do_update(index_elements=["seed_id"], set_={"reference": reference}),
-        [
-            {
-                "seed_id": seed.seed_id,
-                "data": _text(seed.data),
-                "reference": None if seed.reference is None else _text(seed.reference),
-            }
-            for _, seed, _ in chunk
-        ],
+        insert(seeds).on_conflict_do_nothing(),
+        [{"seed_id": seed.seed_id, "data": _text(seed.data)} for _, seed, _ in chunk],
     )
     asked = [request for _, _, of_seed in chunk for request in of_seed]
     new = [{"key": request.key, "body": zlib.compress(request.body, 1)} for request in asked]
@@ -232,6 +246,7 @@ def _add_chunk(
             "split": seed.split,
             "seed_id": seed.seed_id,
             "sample": sample,
+            "reference": None if seed.reference is None else _text(seed.reference),
             "its_key": request.key,
         }
         for position, seed, of_seed in chunk
@@ -239,7 +254,7 @@ def _add_chunk(
     ]
     request_id = select(requests.c.id).where(requests.c.key == bindparam("its_key")).scalar_subquery()
     statement = insert(rows).values(request_id=request_id)
-    moved = {"plan_id": statement.excluded.plan_id, "position": statement.excluded.position}
+    moved = {name: statement.excluded[name] for name in ("plan_id", "position", "reference")}
     connection.execute(statement.on_conflict_do_update(index_elements=["row_id"], set_=moved), values)
 
 

@@ -26,6 +26,7 @@ class Running:
 
     base_url: str
     key: str
+    ended: "asyncio.Future[str]"  # done when the server's process ends by itself, with the last line it wrote
 
 
 @asynccontextmanager
@@ -54,7 +55,7 @@ async def running(model: str, *, slots: int, where: str) -> AsyncIterator[Runnin
     )  # fmt: skip
     errors = asyncio.create_task(_last_lines(process))
     try:
-        yield Running(f"http://127.0.0.1:{await _port(process, errors)}/v1", key)
+        yield Running(f"http://127.0.0.1:{await _port(process, errors)}/v1", key, errors)
     finally:
         if process.returncode is None:
             process.kill()  # it holds no state
@@ -71,7 +72,9 @@ async def _port(process: asyncio.subprocess.Process, errors: "asyncio.Task[str]"
         return int(json.loads(line)["port"])
     except TimeoutError:
         raise TeacherUnusable(f"embedded teacher: not ready after {START_TIMEOUT_S:.0f} s") from None
-    except ValueError:
+    except (ValueError, TypeError, KeyError):
+        if process.returncode is None:
+            process.kill()  # it talks nonsense and lives: its last line would never come
         raise TeacherUnusable(f"embedded teacher: did not start: {await errors}") from None
 
 

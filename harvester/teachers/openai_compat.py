@@ -75,6 +75,8 @@ def api_key(teacher: Teacher, *, where: str, environ: Mapping[str, str] = os.env
     key = environ.get(teacher.api_key_env, "").strip()
     if not key:
         raise BadInput(f"{where}: teacher.api_key_env: {teacher.api_key_env} is not set; export it and run again")
+    if not (key.isascii() and key.isprintable()):
+        raise BadInput(f"{where}: teacher.api_key_env: {teacher.api_key_env} holds characters that no key has")
     return key
 
 

@@ -86,7 +86,7 @@ def test_a_row_has_the_students_view_and_says_where_it_came_from(harvest: Any, t
     assert json.loads(row["seed"]) == {"text": "seed 0"}
     assert json.loads(row["sampling"]) == {"max_tokens": 50, "temperature": 0.5}
     assert row["terms"] == [
-        {"teacher": "teacher", "id": "declared:Apache-2.0", "verdict": "allowed", "as_of": "", "basis": None}
+        {"teacher": "teacher", "id": "declared:Apache-2.0", "verdict": "allowed", "as_of": "", "basis": None, "accepted_by": None}
     ]
     assert (row["prompt_tokens"], row["completion_tokens"], row["finish_reason"]) == (10, 5, "stop")
     assert [(check["name"], check["passed"]) for check in row["checks"]] == [("json_schema", True)]

@@ -33,6 +33,10 @@ def add_plan(store: StoreWriter, count: int = 3, fingerprint: str = "f") -> int:
     return store.add_plan("toy", "answer", fingerprint, "text", planned)
 
 
+def begin(store: StoreWriter, plan: int) -> int:
+    return store.begin_run(plan, "toy", {"input": "1"})
+
+
 def teacher(store: StoreWriter) -> int:
     terms = {"id": "x", "verdict": "allowed"}
     return store.teacher_id(name="teacher", provider="p", identity="i", terms=terms, price=None)
@@ -87,7 +91,7 @@ def test_a_killed_writers_lock_dies_with_it_though_its_file_stays(path: Path) ->
 def test_a_new_plan_keeps_the_replies_of_the_old_one(path: Path) -> None:
     with StoreWriter.open(path) as store:
         plan = add_plan(store)
-        run = store.begin_run(plan)
+        run = begin(store, plan)
         store.apply([reply(store, run, 1)])
         second = add_plan(store, count=4, fingerprint="g")
         assert store.count_pending(second) == 3
@@ -97,7 +101,7 @@ def test_a_new_plan_keeps_the_replies_of_the_old_one(path: Path) -> None:
 
 def test_the_first_answer_to_a_request_stays(path: Path) -> None:
     with StoreWriter.open(path) as store:
-        run = store.begin_run(add_plan(store))
+        run = begin(store, add_plan(store))
         store.apply([reply(store, run, 1, b"first")])
         store.apply([reply(store, run, 1, b"second")])
         with StoreReader.open(path) as reader:
@@ -106,12 +110,13 @@ def test_the_first_answer_to_a_request_stays(path: Path) -> None:
 
 def test_a_killed_run_is_found_with_what_it_may_have_sent(path: Path) -> None:
     with StoreWriter.open(path) as store:
-        run = store.begin_run(add_plan(store, count=5))
+        run = begin(store, add_plan(store, count=5))
         store.apply([HandedOut(run, 3), reply(store, run, 1)])
-        ((found, bodies),) = store.killed_runs()
-        assert (found, len(bodies)) == (run, 2)
-        store.end_run(run, outcome="killed", lost_nusd=7)
+        (killed,) = store.killed_runs()
+        assert (killed.run_id, killed.price, len(killed.bodies)) == (run, {"input": "1"}, 2)
+        store.end_run(run, outcome="killed", lost_nusd=7, uncertain=2)
         assert store.killed_runs() == []
+        assert (store.uncertain("toy"), store.uncertain("another")) == (2, 0)
         assert store.spent_nusd() == 5 + 7
 
 
@@ -130,7 +135,7 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
     seen: list[tuple[int, int]] = []
 
     async def scenario(store: StoreWriter) -> None:
-        run = store.begin_run(add_plan(store, count=20))
+        run = begin(store, add_plan(store, count=20))
 
         def on_stored(replied: Sequence[Replied]) -> list[Event]:
             other = sqlite3.connect(path)  # another connection sees only what is committed
@@ -142,9 +147,8 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
         events = [reply(store, run, number) for number in range(1, 21)]
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())
-            stored = [await journal.put(event) for event in events]
-            await asyncio.gather(*stored)
-            await journal.close()
+            await asyncio.gather(*[journal.put(event) for event in events])
+            journal.close()
 
     with StoreWriter.open(path) as store:
         asyncio.run(scenario(store))

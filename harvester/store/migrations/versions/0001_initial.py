@@ -23,7 +23,6 @@ def upgrade() -> None:
         "seeds",
         sa.Column("seed_id", sa.String, primary_key=True),
         sa.Column("data", sa.Text, nullable=False),
-        sa.Column("reference", sa.Text),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -61,6 +60,7 @@ def _create_requests_and_rows() -> None:
         sa.Column("split", sa.String, nullable=False),
         sa.Column("seed_id", sa.String, sa.ForeignKey("seeds.seed_id"), nullable=False),
         sa.Column("sample", sa.Integer, nullable=False),
+        sa.Column("reference", sa.Text),
         sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.id"), nullable=False),
     )
     op.create_index("rows_in_order", "rows", ["plan_id", "position", "sample"])
@@ -72,10 +72,13 @@ def _create_results() -> None:
         "runs",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("plan_id", sa.Integer, sa.ForeignKey("plans.id"), nullable=False),
+        sa.Column("recipe", sa.String, nullable=False),
+        sa.Column("price", sa.Text),
         sa.Column("started_at", sa.String, nullable=False),
         sa.Column("ended_at", sa.String),
         sa.Column("seconds", sa.Integer),
         sa.Column("handed_out", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("uncertain", sa.Integer, nullable=False, server_default="0"),
         sa.Column("lost_nusd", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("outcome", sa.Text),
     )
