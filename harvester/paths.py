@@ -19,10 +19,12 @@ def inside(folder: Path, name: str, *, where: str) -> Path:
     path = folder / name
     try:
         leaves = not path.resolve().is_relative_to(folder.resolve())
+        found = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, a loop of links
-        raise BadInput(f"{where}: {name!r} is not a usable path: {error}") from None
+        problem = getattr(error, "strerror", None) or error
+        raise BadInput(f"{where}: {name[:80]!r} is not a usable path: {problem}; name a file of {folder}") from None
     if leaves:
         raise BadInput(f"{where}: {name} is outside the recipe's folder; copy it into {folder}")
-    if not path.is_file():
+    if not found:
         raise BadInput(f"{where}: there is no file {path}")
     return path

@@ -75,6 +75,7 @@ def profiles() -> dict[str, Profile]:
 
 def profile_of(host: str) -> Profile:
     """The provider behind a host; an unknown one is plain OpenAI protocol under the host's name."""
+    host = host.rstrip(".")  # api.openai.com. is the same host
     for profile in profiles().values():
         if any(host == known or host.endswith("." + known) for known in profile.hosts):
             return profile

@@ -6,10 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import DictLoader, StrictUndefined, TemplateSyntaxError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from harvester.errors import BadInput
 from harvester.paths import inside
@@ -21,6 +21,11 @@ _messages: ContextVar[list[Message]] = ContextVar("messages")
 
 # The embedded teacher's server has defaults of its own (top_k 40, min_p 0.05): what is sampled is always said.
 EMBEDDED_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "seed": 0}
+
+MOST_BITS = 100_000  # of a power
+MOST_CHARACTERS = 10_000_000  # of a repeated text: far more than any model reads
+MOST_NAMES = 200  # characters of a seed's field names in a message
+OVERSIZED = (RecursionError, MemoryError, OverflowError, ValueError)
 
 
 class RoleBlocks(Extension):
@@ -43,6 +48,27 @@ class RoleBlocks(Extension):
         return ""
 
 
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Where templates run: no attributes of Python's own, and no arithmetic that never ends or eats the memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Multiply or raise to a power, unless the result would be absurdly large."""
+        if _absurd(operator, left, right):
+            raise SecurityError(f"the result of {operator} is too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _absurd(operator: str, left: Any, right: Any) -> bool:
+    if operator == "**":
+        return isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > MOST_BITS
+    for times, what in ((left, right), (right, left)):
+        if isinstance(times, int) and isinstance(what, str | bytes | list | tuple):
+            return times * len(what) > MOST_CHARACTERS
+    return False
+
+
 class Template:
     """One template of a recipe, compiled once."""
 
@@ -53,17 +79,14 @@ class Template:
             BadInput: no such file, outside the folder, or not a template.
         """
         self.path = inside(folder, name, where=where)
-        environment = ImmutableSandboxedEnvironment(
-            loader=FunctionLoader(lambda other: _read(folder, other, where=str(self.path))),
-            undefined=StrictUndefined,
-            extensions=[RoleBlocks],
-            autoescape=False,
-            keep_trailing_newline=False,
-        )
+        sources = _sources(folder, name, where=where)
+        environment = _environment({other: source.decode() for other, source in sources.items()})
         try:
-            self._template = environment.from_string(_read(folder, name, where=where))
+            self._template = environment.get_template(name)
         except TemplateSyntaxError as error:
             raise BadInput(f"{self.path}: line {error.lineno}: {error.message}") from None
+        except (SyntaxError, *OVERSIZED) as error:  # more nested blocks than Python compiles
+            raise BadInput(f"{self.path}: cannot be compiled: {_say(error)}; make it simpler") from None
 
     def render(self, data: Mapping[str, Json]) -> list[Message]:
         """The messages for one seed; a template without role blocks is one user message.
@@ -75,8 +98,8 @@ class Template:
         token = _messages.set(messages)
         try:
             text = self._template.render(data).strip()
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-            raise BadInput(f"{self.path}: {error}; the seed has the fields: {', '.join(data) or 'none'}") from None
+        except Exception as error:  # noqa: BLE001 - a template runs filters of any kind; whatever they raise is its mistake
+            raise BadInput(f"{self.path}: {_say(error)}; the seed has the fields: {_names(data)}") from None
         finally:
             _messages.reset(token)
         if messages and text:
@@ -84,16 +107,83 @@ class Template:
         messages = messages or [{"role": "user", "content": text}]
         if not any(message["content"] for message in messages):
             raise BadInput(f"{self.path}: renders to an empty prompt")
+        if any(_half_pair(message["content"]) for message in messages):
+            raise BadInput(f"{self.path}: renders half of a surrogate pair (\\ud800 alone); remove it")
         return messages
 
 
-def _read(folder: Path, name: str, *, where: str) -> str:
-    """A template's text; included ones too stay inside the folder, links followed."""
-    path = inside(folder, name, where=where)
+def _environment(sources: Mapping[str, str]) -> Sandbox:
+    return Sandbox(
+        loader=DictLoader(sources),
+        undefined=StrictUndefined,
+        extensions=[RoleBlocks],
+        autoescape=False,
+        keep_trailing_newline=False,
+    )
+
+
+def _sources(folder: Path, name: str, *, where: str) -> dict[str, bytes]:
+    """Name → bytes of a template and of everything it includes: all that a template can read.
+
+    Raises:
+        BadInput: a file is missing, outside the folder, not a template, or included by a name only rendering tells.
+    """
+    parser = _environment({})
+    sources: dict[str, bytes] = {}
+    wanted = [(name, where)]
+    while wanted:
+        current, named_in = wanted.pop()
+        if current in sources:
+            continue
+        path = inside(folder, current, where=named_in)
+        sources[current] = _read(path)
+        for included in _included(parser, path, sources[current].decode()):
+            wanted.append((included, str(path)))
+    return sources
+
+
+def _included(parser: Sandbox, path: Path, text: str) -> list[str]:
+    """Names of the templates that a template's text includes, extends or imports."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {error}") from None
+        names = list(meta.find_referenced_templates(parser.parse(text)))
+    except TemplateSyntaxError as error:
+        raise BadInput(f"{path}: line {error.lineno}: {error.message}") from None
+    except OVERSIZED as error:
+        raise BadInput(f"{path}: cannot be read as a template: {_say(error)}; make it simpler") from None
+    literal = [name for name in names if isinstance(name, str)]
+    if len(literal) < len(names):
+        # What it reads would be known only after rendering, and a plan must tell before that whether anything changed.
+        raise BadInput(f"{path}: includes a template by a computed name; name the included template literally")
+    return literal
+
+
+def _read(path: Path) -> bytes:
+    try:
+        source = path.read_bytes()
+        source.decode()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from None
+    return source
+
+
+def _half_pair(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair: no encoding takes it, so it cannot be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _say(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _names(data: Mapping[str, Json]) -> str:
+    names = ", ".join(data)
+    return (names if len(names) <= MOST_NAMES else f"{names[:MOST_NAMES]}…") or "none"
 
 
 class Prompter:
@@ -148,7 +238,10 @@ def sampling_fields(sampling: Sampling, *, embedded: bool) -> dict[str, Json]:
 
 
 def templates_digest(recipe: Recipe) -> str:
-    """SHA-256 over the step's template and the folder's others: any of them may be included by it."""
-    files = {path for path in recipe.folder.rglob("*.j2") if path.is_file()} | {recipe.folder / recipe.step.prompt}
-    hashes = [[str(path.relative_to(recipe.folder)), sha256(path.read_bytes()).hexdigest()] for path in sorted(files)]
-    return digest(hashes)
+    """SHA-256 over the step's template and every file that it includes.
+
+    Raises:
+        BadInput: as `Template` does.
+    """
+    sources = _sources(recipe.folder, recipe.step.prompt, where=f"{recipe.path}: steps.0.prompt")
+    return digest([[name, sha256(source).hexdigest()] for name, source in sorted(sources.items())])

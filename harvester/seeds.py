@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,11 @@ def files_digest(recipe: Recipe) -> str:
     """SHA-256 over the bytes of the seed files and their splits: unchanged seeds need no new plan."""
     digests = []
     for split, path in _paths(recipe):
-        with path.open("rb") as file:
-            digests.append([split, hashlib.file_digest(file, "sha256").hexdigest()])
+        try:
+            with path.open("rb") as file:
+                digests.append([split, hashlib.file_digest(file, "sha256").hexdigest()])
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     return digest(digests)
 
 
@@ -76,7 +80,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _decode(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        data = json.loads(line, parse_constant=_refuse_constant)
+        data = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise BadInput(f"{path}: line {number}: nested too deeply") from None
     except ValueError as error:
@@ -92,3 +96,10 @@ def _decode(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is beyond the range of a number; write it as text")
+    return value

@@ -1,6 +1,7 @@
 """May answers of this teacher train a student? A registry of facts with dates and sources, not legal advice."""
 
 import fnmatch
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from harvester.errors import BadInput, RefusedByTerms
 STRICTNESS = ("allowed", "conditions", "unknown", "forbidden-competing", "forbidden")
 PASSING = frozenset({"allowed", "conditions"})
 CLAIMED = "claimed by the user, not checked"
+NOT_IN_REGISTRY = "not-in-registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Terms:
     obligations: tuple[str, ...] = ()
     source: str = ""
     basis: str | None = None  # the user's own statement, where the verdict alone would refuse
+    accepted_by: str | None = None  # the person who answers for the basis
 
 
 @cache
@@ -36,6 +39,7 @@ def _registry() -> dict[str, Any]:
 
 
 def _host_entry(host: str) -> dict[str, Any] | None:
+    host = host.rstrip(".").lower()  # api.openai.com. is the same host
     for entry in _registry()["hosts"]:
         if host == entry["host"] or host.endswith("." + entry["host"]):
             return dict(entry)
@@ -43,12 +47,30 @@ def _host_entry(host: str) -> dict[str, Any] | None:
 
 
 def _model_entry(model: str) -> dict[str, Any] | None:
-    name = model.lower().rsplit("/", 1)[-1]
-    for entry in _registry()["models"]:
-        patterns = entry["match"] if isinstance(entry["match"], list) else [entry["match"]]
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+    model = model.strip().lower()
+    name = model.rsplit("/", 1)[-1]
+    entries = _registry()["models"]
+    for entry in entries:
+        if _matches(name, entry["match"]):
             return dict(entry)
-    return None
+    # No model of that name; gateways and fine-tunes put a maker's name inside theirs (ft:gpt-4o:…, azure-gpt-4o).
+    parts = [model[start.end() :] for start in re.finditer(r"^|[^a-z0-9]", model)]
+    for entry in entries:
+        if any(_matches(part, entry["match"]) and not _open_part(part) for part in parts if entry.get("closed")):
+            return dict(entry)
+    return next((dict(entry) for entry in entries if entry.get("inside") and _any_part(parts, entry)), None)
+
+
+def _open_part(part: str) -> bool:
+    return any(_matches(part, entry["match"]) for entry in _registry()["models"] if entry.get("inside"))
+
+
+def _any_part(parts: list[str], entry: Mapping[str, Any]) -> bool:
+    return any(_matches(part, entry["match"]) for part in parts)
+
+
+def _matches(name: str, patterns: str | list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, one) for one in ([patterns] if isinstance(patterns, str) else patterns))
 
 
 def _license_entry(name: str, where: str) -> dict[str, Any]:
@@ -82,7 +104,7 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
             licence = _license_entry(declared["license"], where)
             entries.append({**licence, "id": f"declared:{licence['id']}", "as_of": "", "source": CLAIMED})
         else:
-            entries.append({"id": "not-in-registry", "verdict": "unknown", "as_of": "", "source": "no entry found"})
+            entries.append({"id": NOT_IN_REGISTRY, "verdict": "unknown", "as_of": "", "source": "no entry found"})
     strictest = max(entries, key=lambda entry: STRICTNESS.index(entry["verdict"]))
     return Terms(
         id="+".join(str(entry["id"]) for entry in entries),
@@ -91,6 +113,7 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
         obligations=tuple(dict.fromkeys(text for entry in entries for text in entry.get("obligations", ()))),
         source="; ".join(dict.fromkeys(str(entry["source"]) for entry in entries)),
         basis=declared.get("basis"),
+        accepted_by=declared.get("accepted_by"),
     )
 
 
@@ -103,8 +126,15 @@ def require(terms: Terms, *, teacher: str, where: str) -> None:
     if terms.verdict in PASSING or terms.basis:
         return
     mend = f"state your right to it in the recipe: terms: {{{teacher}: {{basis: ..., accepted_by: ...}}}}"
-    if terms.verdict == "unknown":
+    if _declaring_would_do(terms):
         mend = f"declare the model's licence in the recipe: terms: {{{teacher}: {{license: Apache-2.0}}}}, or {mend}"
     raise RefusedByTerms(
         f"{where}: training on this teacher's answers is {terms.verdict} ({terms.id}; {terms.source}); {mend}"
     )
+
+
+def _declaring_would_do(terms: Terms) -> bool:
+    """Whether a declared licence lets the teacher pass: nobody knows the model, and the host alone would pass."""
+    ids = terms.id.split("+")
+    hosts = [entry for entry in _registry()["hosts"] if entry["id"] in ids]
+    return NOT_IN_REGISTRY in ids and all(entry["verdict"] in PASSING for entry in hosts)

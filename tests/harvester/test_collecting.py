@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
+import zlib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -276,15 +278,149 @@ def test_a_missing_key_is_said_before_anything_is_sent(folder: Any, monkeypatch:
         run(folder)
 
 
-def test_the_key_is_sent_and_stored_nowhere(folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def everything_stored(folder: Any) -> bytes:
+    """Every value of the store, unpacked, and every other file of the folder."""
+    found = [path.read_bytes() for path in Path(folder.path).rglob("*") if path.is_file()]
+    with sqlite3.connect(folder.path / "harvest.db") as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - names from the schema itself
+                for value in row:
+                    packed = isinstance(value, bytes) and value.startswith(b"x")
+                    found.append(zlib.decompress(value) if packed else str(value).encode())
+    connection.close()
+    return b"\n".join(found)
+
+
+def test_the_key_is_sent_and_stored_nowhere_though_the_teacher_repeats_it(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     canary = "sk-canary-5f2b9"
     monkeypatch.setenv("TOY_API_KEY", canary)
     folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
     folder.save()
+    echo = json.dumps({"error": {"message": f"Incorrect key {canary}"}}).encode()
+    provider.script = lambda body, _before: (400, {}, echo) if "seed 3" in json.dumps(body) else None
+    provider.answer = lambda _body: f"your key is {canary}"
     run(folder)
     assert provider.headers[0]["Authorization"] == f"Bearer {canary}"
-    for path in Path(folder.path).rglob("*"):
-        assert canary.encode() not in path.read_bytes()
+    stored = everything_stored(folder)
+    assert b"Incorrect key [key]" in stored
+    assert b"your key is [key]" in stored
+    assert canary.encode() not in stored
+    provider.script = lambda _body, _before: (401, {}, echo)
+    folder.seeds("train.jsonl", ["another"])
+    with pytest.raises(TeacherUnusable, match=r"Incorrect key \[key\]"):
+        run(folder)
+
+
+def test_a_request_is_sent_only_after_it_is_written_down_as_handed_out(folder: Any, provider: Any) -> None:
+    early: list[str] = []
+
+    def script(body: dict[str, Any], _before: int) -> None:
+        with sqlite3.connect(f"file:{folder.path}/harvest.db?mode=ro", uri=True) as connection:
+            (handed_out,) = connection.execute("SELECT max(handed_out) FROM runs").fetchone()
+            for number, packed in connection.execute("SELECT id, body FROM requests"):
+                if json.loads(zlib.decompress(packed)) == body and number > handed_out:
+                    early.append(body["messages"][0]["content"])
+        connection.close()
+
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(40)])
+    provider.script = script
+    run(folder)
+    assert early == []
+
+
+def test_one_senseless_reply_costs_no_other_answer(folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a bug of ours in reading a reply ends the run only after what is in flight is stored."""
+    from harvester import asking
+
+    decide = asking.decide
+
+    def broken(outcome: Any) -> Any:
+        if b"seed 3" in getattr(outcome, "body", b""):
+            raise ZeroDivisionError("a bug")
+        return decide(outcome)
+
+    monkeypatch.setattr(asking, "decide", broken)
+    provider.latency_s = 0.05
+    with pytest.raises(ZeroDivisionError):
+        run(folder)
+    assert sum(row.reply is not None for row in stored_rows(folder)) == len(provider.asked) - 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (200, {}, b'{"error": {"code": ["a"]}}'),
+        (200, {}, b'{"error": {"code": 1e999}}'),
+        (400, {}, b'{"error": {"message": "\\ud800"}}'),
+        (200, {"Content-Encoding": "gzip"}, b"not gzip at all"),
+        (200, {}, b"[" * 100_000),
+    ],
+)
+def test_an_odd_reply_fails_its_row_only(folder: Any, provider: Any, odd: Any) -> None:
+    folder.data["teacher"]["max_attempts"] = 1
+    folder.save()
+    provider.script = lambda body, _before: odd if "seed 3" in json.dumps(body) else None
+    progress = run(folder)
+    assert (progress.answered, progress.failed) == (9, 1)
+
+
+def test_leaving_at_once_books_what_was_in_flight(folder: Any, provider: Any) -> None:
+    folder.data["teacher"]["price"] = {"input": 0, "output": 1000}
+    folder.save()
+    provider.latency_s = 5.0
+
+    async def interrupt_twice() -> None:
+        while provider.in_flight < 4:  # noqa: ASYNC110 - the provider counts in another thread
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def scenario() -> None:
+        interrupting = asyncio.create_task(interrupt_twice())
+        try:
+            await collect(Recipe.load(folder.path))
+        finally:
+            await interrupting
+
+    with pytest.raises(StoppedEarly, match="interrupted"):
+        asyncio.run(scenario())
+    assert status(Recipe.load(folder.path))["usd"] == pytest.approx(4 * 50 * 0.001)
+
+
+def test_the_progress_of_a_stopped_run_is_told(folder: Any, provider: Any) -> None:
+    provider.script = lambda _body, _before: (401, {}, b"{}") if len(provider.asked) > 3 else None
+    folder.data["teacher"]["limits"] = {"concurrency": 1}
+    folder.save()
+    with pytest.raises(TeacherUnusable) as caught:
+        run(folder)
+    assert caught.value.progress.answered == 3
+
+
+def test_a_reply_that_is_too_large_is_paid_for_and_not_kept(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvester.teachers.openai_compat.MAX_BODY_BYTES", 1000)
+    folder.data["teacher"]["price"] = {"input": 0, "output": 1000}
+    folder.seeds("train.jsonl", ["one"])
+    folder.save()
+    provider.answer = lambda _body: "x" * 2000
+    assert run(folder).failed == 1
+    assert status(Recipe.load(folder.path))["usd"] == pytest.approx(50 * 0.001)
+
+
+def test_the_same_seed_in_two_files_keeps_its_references_apart(folder: Any) -> None:
+    folder.write("train.jsonl", '{"text": "same", "reference": "of train"}\n')
+    folder.write("heldout.jsonl", '{"text": "same", "reference": "of heldout"}\n')
+    folder.data["heldout"] = {"path": "heldout.jsonl"}
+    folder.save()
+    run(folder)
+    assert {row.split: row.reference for row in stored_rows(folder)} == {"train": "of train", "test": "of heldout"}
+    folder.write("heldout.jsonl", '{"text": "same"}\n')
+    run(folder)
+    assert {row.split: row.reference for row in stored_rows(folder)} == {"train": "of train", "test": None}
 
 
 def test_an_interrupted_run_keeps_what_was_in_flight(folder: Any, provider: Any) -> None:

@@ -8,8 +8,20 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tenacity import RetryCallState
 
-from harvester.retry import FLOOR_S, GiveUp, Received, Retry, decide, error_text, retry_after_s
+from harvester.retry import (
+    FLOOR_S,
+    MAX_BACKOFF_S,
+    GiveUp,
+    Received,
+    Retry,
+    TryAgain,
+    decide,
+    error_text,
+    retry_after_s,
+    wait_s,
+)
 
 
 def received(status: int, body: bytes = b"{}", **headers: str) -> Received:
@@ -100,6 +112,41 @@ def test_an_error_of_our_own_is_not_taken_for_the_teachers() -> None:
 )
 def test_every_form_of_retry_after(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after_s(headers, now=lambda: 10.0) == expected
+
+
+@given(st.text(max_size=30))
+def test_any_retry_after_is_at_least_the_floor(value: str) -> None:
+    for name in ("retry-after", "retry-after-ms"):
+        assert (retry_after_s({name: value}) or FLOOR_S) >= FLOOR_S
+
+
+def test_the_teachers_own_wish_is_waited_for_and_backoff_grows_without_one() -> None:
+    def state(attempt: int, decision: Retry) -> RetryCallState:
+        found = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+        found.attempt_number = attempt
+        error = TryAgain(decision)
+        found.set_exception((TryAgain, error, None))  # type: ignore[arg-type]
+        return found
+
+    assert wait_s(state(1, Retry("busy", after_s=7.5))) == 7.5
+    waits = [wait_s(state(attempt, Retry("busy"))) for attempt in (1, 3, 5, 20)]
+    assert all(FLOOR_S <= wait <= MAX_BACKOFF_S for wait in waits)
+    assert waits[3] >= MAX_BACKOFF_S / 2 > waits[0]
+
+
+json_bodies = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["error", "code", "message"]), inner),
+    max_leaves=6,
+)
+
+
+@given(st.fixed_dictionaries({"error": json_bodies}).map(json.dumps).map(str.encode))
+def test_any_error_body_gets_a_decision_that_can_be_stored(body: bytes) -> None:
+    for status in (200, 400, 429, 500):
+        decision = decide(received(status, body))
+        if decision is not None:
+            decision.reason.encode()
 
 
 def test_an_hours_long_wait_stops_the_teacher_instead_of_a_worker() -> None:

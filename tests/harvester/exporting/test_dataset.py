@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,14 @@ def test_a_row_has_the_students_view_and_says_where_it_came_from(harvest: Any, t
     assert json.loads(row["seed"]) == {"text": "seed 0"}
     assert json.loads(row["sampling"]) == {"max_tokens": 50, "temperature": 0.5}
     assert row["terms"] == [
-        {"teacher": "teacher", "id": "declared:Apache-2.0", "verdict": "allowed", "as_of": "", "basis": None, "accepted_by": None}
+        {
+            "teacher": "teacher",
+            "id": "declared:Apache-2.0",
+            "verdict": "allowed",
+            "as_of": "",
+            "basis": None,
+            "accepted_by": None,
+        }
     ]
     assert (row["prompt_tokens"], row["completion_tokens"], row["finish_reason"]) == (10, 5, "stop")
     assert [(check["name"], check["passed"]) for check in row["checks"]] == [("json_schema", True)]
@@ -175,6 +183,34 @@ def test_an_export_replaces_a_dataset_and_nothing_else(harvest: Any, tmp_path: P
     with pytest.raises(BadInput, match="is not a dataset of Harvester's"):
         export(recipe, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_files_of_others_in_a_dataset_are_not_deleted(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(BadInput, match=r"holds notes\.txt, which an export would delete"):
+        export(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_a_row_that_the_next_run_asks_again_is_no_wrong_answer(harvest: Any, provider: Any, tmp_path: Path) -> None:
+    harvest.data["teacher"]["max_attempts"] = 1
+    harvest.save()
+    provider.script = lambda _body, _before: (500, {}, b"{}")
+    exported = export(collected(harvest), tmp_path / "out")
+    assert (exported.waiting, sum(exported.rows.values())) == (13, 0)
+
+
+def test_a_damaged_reply_is_said_so_and_not_exported(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    connection = sqlite3.connect(harvest.path / "harvest.db")
+    with connection:
+        connection.execute("UPDATE replies SET raw = x'00ff' WHERE request_id = 1")
+    connection.close()
+    with pytest.raises(StoreUnusable, match=r"is damaged .*harvester verify"):
+        export(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failing_export_leaves_the_old_dataset(harvest: Any, tmp_path: Path) -> None:

@@ -79,6 +79,16 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_store(path: Path) -> 
         holder.communicate()
 
 
+def test_two_names_of_one_store_are_one_store(path: Path, tmp_path: Path) -> None:
+    holder = hold(path)
+    try:
+        (tmp_path / "link.db").symlink_to(path)
+        with pytest.raises(StoreUnusable, match="in use by process"), StoreWriter.open(tmp_path / "link.db"):
+            pass
+    finally:
+        holder.communicate()
+
+
 def test_a_killed_writers_lock_dies_with_it_though_its_file_stays(path: Path) -> None:
     holder = hold(path)
     os.kill(holder.pid, signal.SIGKILL)

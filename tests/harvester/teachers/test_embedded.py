@@ -114,6 +114,31 @@ def test_the_openai_sdk_talks_to_it_and_reads_what_is_stored_as_its_own_types(fo
     assert (answer.model, answer.finish_reason) == (completion.model, completion.choices[0].finish_reason)
 
 
+def test_a_server_that_dies_in_the_middle_is_said_so_at_once(folder: Any) -> None:
+    folder.data |= {
+        "teacher": {"base_url": "embedded", "model": weights.MODEL_NAME, "sampling": {"max_tokens": 200, "seed": 1}},
+        "terms": {},
+    }
+    folder.seeds("train.jsonl", [f"Tell me a long story about {number}." for number in range(40)])
+    folder.save()
+
+    async def kill_the_server() -> None:
+        while not (children := Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()):  # noqa: ASYNC110, ASYNC240 - another process
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(2.0)
+        os.kill(int(children[0]), signal.SIGKILL)
+
+    async def scenario() -> None:
+        killing = asyncio.create_task(kill_the_server())
+        try:
+            await asyncio.wait_for(collect(Recipe.load(folder.path)), 30)
+        finally:
+            await killing
+
+    with pytest.raises(TeacherUnusable, match="embedded teacher: ended"):
+        asyncio.run(scenario())
+
+
 def serve(*arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "harvester", "teacher", "serve", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
