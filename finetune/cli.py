@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +14,9 @@ from finetune.errors import BadInput, FinetuneError
 from harvester.errors import HarvesterError
 
 INTERRUPTED = 3
+BUG = "this is a bug in finetune; please report it with the lines above at the project's issues"
+EXTRA = frozenset({"datasets", "gguf", "peft", "safetensors", "torch", "transformers"})
+"""What `pip install 'harvester[finetune]'` brings."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -93,7 +97,7 @@ def generate_command(
     """Answer each PROMPT with the student of RUN (without any, the lines of stdin)."""
     asked: list[Any] = [*prompts, *(_read_prompts(source) if source else [])]
     if not prompts and not source:
-        asked = [line.rstrip("\n") for line in sys.stdin if line.strip()]
+        asked = [line.rstrip("\n") for _, line in _lines(sys.stdin) if line.strip()]
     if not asked:
         raise BadInput("generate: no prompt; give one as an argument, in --input or on stdin")
 
@@ -105,13 +109,22 @@ def generate_command(
 
 def _read_prompts(source: TextIO) -> list[Any]:
     found = []
-    for number, text in enumerate(source, start=1):
+    for number, text in _lines(source):
         try:
             line = json.loads(text)
             found.append(line["messages"] if "messages" in line else line["prompt"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f'{source.name}: line {number}: not a JSON object with "prompt" or "messages"') from error
     return found
+
+
+def _lines(source: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a text file, stdin too."""
+    try:
+        yield from enumerate(source, start=1)
+    except UnicodeDecodeError as error:
+        name = getattr(source, "name", "input")
+        raise BadInput(f"{name}: not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from None
 
 
 def main() -> None:
@@ -133,11 +146,16 @@ def _run() -> int:
         return _say(f"{error.format_message()} (see `finetune --help`)", BadInput.exit_code)
     except (FinetuneError, HarvesterError) as error:
         return _say(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in EXTRA:
+            traceback.print_exc()
+            return _say(BUG, 1)
+        return _say(f"{error.name} is not installed; run: pip install 'harvester[finetune]'", BadInput.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted; run the same command again to go on", INTERRUPTED)
     except Exception:  # noqa: BLE001 - whatever is left is a bug, and the user must learn where to take it
         traceback.print_exc()
-        return _say("this is a bug in finetune; please report it with the lines above at the project's issues", 1)
+        return _say(BUG, 1)
     return 0
 
 

@@ -64,6 +64,11 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
         write_facts(folder, fresh)
         return fresh
     facts = read_facts(folder)
+    if facts.status == "unfinished" and not (folder / CHECKPOINTS).exists():
+        # Nothing was learnt yet, so nothing is lost: a command that failed does not claim the folder.
+        write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+        write_facts(folder, fresh)
+        return fresh
     if facts.dataset_sha256 != fresh.dataset_sha256:
         raise BadInput(f"--out {folder}: holds a run on another dataset ({facts.dataset}); give another --out")
     if facts.config_sha256 != fresh.config_sha256:

@@ -80,8 +80,8 @@ class Budget:
     def _message(self, worst_nusd: int) -> str:
         limit = usd(self._limit_nusd or 0)
         return (
-            f"budget: ${usd(self._spent_nusd):.4f} of ${limit:.4f} is spent and the next request may cost "
-            f"${usd(worst_nusd):.4f}; raise budget.usd and run again"
+            f"budget: ${usd(self._spent_nusd):.6f} of ${limit:.6f} is spent and the next request may cost "
+            f"${usd(worst_nusd):.6f}; raise budget.usd or --budget and run again"
         )
 
 

@@ -31,8 +31,8 @@ from harvester.terms import Terms
 READ_AHEAD = 500
 """Open requests read from the store at once."""
 
-CHUNK = 16
-"""Requests handed out under one commit; with the workers' own it is what a kill can make uncertain."""
+MOST_HANDED_OUT = 16
+"""Requests handed out under one commit, at most; a kill makes the workers' own and two such chunks uncertain."""
 
 MOST_WORKERS_PER_PERMIT = 16
 """A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
@@ -50,6 +50,7 @@ class Progress:
     sent: int = 0  # attempts
     answered: int = 0
     failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)  # of failing → requests
     accepted: int = 0
     in_flight: int = 0
     waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
@@ -63,6 +64,7 @@ class Options:
 
     limit: int | None = None  # requests asked in this run
     budget_usd: Decimal | None = None  # instead of the recipe's
+    retry_failed: bool = False  # ask also what failed for good before
     report: Callable[[Progress], None] | None = None  # called every few seconds
     say: Callable[[str], None] | None = None  # called with what a person should know at once
 
@@ -78,7 +80,7 @@ class Run:
         self._rules = Rules(recipe.rules)
         self._reader = StoreReader(store.engine, store.path)
         again = store.uncertain(recipe.name)
-        self._id = store.begin_run(plan_id, recipe.name, _price(recipe))
+        self._id = store.begin_run(plan_id, recipe.name, _price(recipe), retry_failed=options.retry_failed)
         self._teacher_id = _teacher_id(recipe, store, binding)
         open_requests = store.count_pending(plan_id)
         to_ask = open_requests if options.limit is None else min(options.limit, open_requests)
@@ -86,7 +88,8 @@ class Run:
         self._budget = Budget(_limit_nusd(recipe, options), store.spent_nusd())
         self._limiter, self._adapter = _pacing(recipe)
         self._journal = Journal(store, self._judge_stored)
-        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(maxsize=CHUNK)
+        self._chunk = max(1, min(self._limiter.slots.size // 2, MOST_HANDED_OUT))
+        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(maxsize=self._chunk)
         self._asker: Asker | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # feeder and workers
@@ -173,8 +176,8 @@ class Run:
             )
             if not batch:
                 break
-            for start in range(0, len(batch), CHUNK):
-                chunk = batch[start : start + CHUNK]
+            for start in range(0, len(batch), self._chunk):
+                chunk = batch[start : start + self._chunk]
                 await self._journal.put(HandedOut(self._id, chunk[-1].request_id))
                 for pending in chunk:
                     await self._queue.put(pending)
@@ -221,6 +224,7 @@ class Run:
             else:
                 self.progress.failed += 1
                 reason = self._without_key(result.reason.encode()).decode("utf-8", "replace")
+                self.progress.reasons[reason] = self.progress.reasons.get(reason, 0) + 1
                 self._journal.put(Unanswered(pending.request_id, reason, result.attempts, again=result.again))
 
     def _without_key(self, text: bytes) -> bytes:

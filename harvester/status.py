@@ -5,6 +5,7 @@ from typing import Any
 
 from harvester.collecting import default_store
 from harvester.errors import StoreUnusable
+from harvester.judging import Rules
 from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.store import Counts, StoreReader
@@ -22,11 +23,13 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
         counts = reader.counts(plan_id)
+        rejudged = reader.count_unjudged(plan_id, Rules(recipe.rules).digest)
     return {
         "recipe": recipe.name,
         "store": str(path),
         "requests": dict(counts.requests),
         "splits": _splits(counts),
+        "judged_by_other_rules": rejudged,
         "failures": dict(counts.failures),
         "usd": usd(counts.spent_nusd),
         "minutes": counts.minutes,

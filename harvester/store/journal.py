@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from harvester.store.events import Event, Replied
+from harvester.store.events import Event, HandedOut, Replied
 from harvester.store.writing import StoreWriter
 
 LINGER_S = 0.02
@@ -74,7 +74,8 @@ class Journal:
         if first is None:
             return [], False
         group = [first]
-        await asyncio.sleep(LINGER_S)
+        if not isinstance(first[0], HandedOut):  # workers wait for that one
+            await asyncio.sleep(LINGER_S)
         while len(group) < MAX_GROUP and not self._queue.empty():
             item = self._queue.get_nowait()
             if item is None:

@@ -108,8 +108,19 @@ class StoreReader:
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules."""
-        stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
-        yield from self._stream(_rows_query().where(_answered(plan_id), stale))
+        yield from self._stream(_rows_query().where(_answered(plan_id), _stale(rules)))
+
+    def count_unjudged(self, plan_id: int, rules: str) -> int:
+        """How many rows `unjudged` would give."""
+        query = (
+            select(func.count())
+            .select_from(rows)
+            .join(replies, replies.c.request_id == rows.c.request_id)
+            .outerjoin(outcomes, outcomes.c.row_id == rows.c.row_id)
+            .where(rows.c.plan_id == plan_id, _stale(rules))
+        )
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def answered(self, plan_id: int) -> Iterator[StoredRow]:
         """Rows that have a reply."""
@@ -149,6 +160,10 @@ class StoreReader:
                 spent_nusd=int(paid) + int(lost),
                 minutes=round(seconds / 60, 2),
             )
+
+
+def _stale(rules: str) -> ColumnElement[bool]:
+    return or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
 
 
 def _answered(plan_id: int) -> ColumnElement[bool]:

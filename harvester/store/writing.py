@@ -165,12 +165,13 @@ class StoreWriter:
         with self._transaction() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
-    def begin_run(self, plan_id: int, recipe: str, price: Json) -> int:
-        """Start a run: requests that ran out of attempts last time are open again."""
+    def begin_run(self, plan_id: int, recipe: str, price: Json, *, retry_failed: bool = False) -> int:
+        """Start a run: requests that ran out of attempts last time are open again, with `retry_failed` all that failed."""
+        reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
             of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))
             connection.execute(
-                update(requests).where(requests.c.state == EXHAUSTED, of_plan).values(state=PENDING, reason=None)
+                update(requests).where(requests.c.state.in_(reopened), of_plan).values(state=PENDING, reason=None)
             )
             values = {"plan_id": plan_id, "recipe": recipe, "price": _text(price), "started_at": utc_now()}
             return int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())

@@ -190,6 +190,16 @@ def test_another_configuration_or_dataset_in_the_folder_is_refused(
         train(second, tmp_path / "run", settings)
 
 
+def test_a_command_that_failed_before_the_first_step_does_not_claim_the_folder(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    wrong = make_config({"model": str(tiny_folder), "batching": {"max_length": 3}, "training": {"max_steps": 1}})
+    with pytest.raises(BadInput, match="no supervised token is left"):
+        train(toy_dataset, tmp_path / "run", wrong)
+    mended = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
+    assert train(toy_dataset, tmp_path / "run", mended).status == "trained"
+
+
 def test_a_folder_that_is_no_run_is_left_alone(toy_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")

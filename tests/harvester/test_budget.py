@@ -72,7 +72,7 @@ def test_what_cannot_be_paid_stops_the_run_with_the_figures() -> None:
         async with Budget(10**9, 9 * 10**8).reserve(2 * 10**8):
             pass
 
-    with pytest.raises(StoppedEarly, match=r"\$0\.9000 of \$1\.0000 is spent"):
+    with pytest.raises(StoppedEarly, match=r"\$0\.900000 of \$1\.000000 is spent"):
         asyncio.run(scenario())
 
 

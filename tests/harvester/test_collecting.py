@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harvester.collecting import Options, Progress, collect
+from harvester.collecting import Options, Progress, collect, parse
 from harvester.errors import BadInput, RefusedByTerms, StoppedEarly, TeacherUnusable
 from harvester.pricing import NUSD
 from harvester.recipe import Recipe
@@ -184,6 +184,25 @@ def test_a_refused_request_fails_its_row_with_the_reason_and_no_other(folder: An
     assert status(Recipe.load(folder.path))["failures"] == {"HTTP 400: too long for the context": 1}
     assert run(folder).answered == 0
     assert len(provider.asked) == 10  # the same request would fail again: it is not sent again
+
+
+def test_what_failed_for_good_is_asked_again_on_request(folder: Any, provider: Any) -> None:
+    bad = (400, {}, b'{"error": {"message": "no"}}')
+    provider.script = lambda body, _before: bad if "seed 3" in json.dumps(body) else None
+    assert run(folder).reasons == {"HTTP 400: no": 1}
+    provider.script = lambda _body, _before: None
+    assert run(folder).answered == 0
+    assert run(folder, retry_failed=True).answered == 1
+    assert status(Recipe.load(folder.path))["failures"] == {}
+
+
+def test_status_says_what_was_judged_by_other_rules(folder: Any) -> None:
+    run(folder)
+    folder.data["steps"][0]["verify"] = {"json_schema": {"type": "object"}}
+    folder.save()
+    assert status(Recipe.load(folder.path))["judged_by_other_rules"] == 10
+    parse(Recipe.load(folder.path))
+    assert status(Recipe.load(folder.path))["judged_by_other_rules"] == 0
 
 
 def test_a_request_that_ran_out_of_attempts_is_tried_by_the_next_run(folder: Any, provider: Any) -> None:
