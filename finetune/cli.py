@@ -14,7 +14,6 @@ from finetune.errors import BadInput, FinetuneError
 from harvester.errors import HarvesterError
 
 INTERRUPTED = 3
-BUG = "this is a bug in finetune; please report it with the lines above at the project's issues"
 EXTRA = frozenset({"datasets", "gguf", "peft", "safetensors", "torch", "transformers"})
 """What `pip install 'harvester[finetune]'` brings."""
 
@@ -146,17 +145,19 @@ def _run() -> int:
         return _say(f"{error.format_message()} (see `finetune --help`)", BadInput.exit_code)
     except (FinetuneError, HarvesterError) as error:
         return _say(str(error), error.exit_code)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in EXTRA:
-            traceback.print_exc()
-            return _say(BUG, 1)
-        return _say(f"{error.name} is not installed; run: pip install 'harvester[finetune]'", BadInput.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted; run the same command again to go on", INTERRUPTED)
-    except Exception:  # noqa: BLE001 - whatever is left is a bug, and the user must learn where to take it
-        traceback.print_exc()
-        return _say(BUG, 1)
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and the user must learn where to take it
+        return _say_unforeseen(error)
     return 0
+
+
+def _say_unforeseen(error: Exception) -> int:
+    missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing in EXTRA:
+        return _say(f"{missing} is not installed; run: pip install 'harvester[finetune]'", BadInput.exit_code)
+    traceback.print_exception(error)
+    return _say("this is a bug in finetune; please report it with the lines above at the project's issues", 1)
 
 
 def _say(message: str, code: int) -> int:

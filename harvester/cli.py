@@ -13,20 +13,59 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harvester import __version__
-from harvester.errors import BadInput, HarvesterError
+from harvester.errors import BadInput, HarvesterError, StoppedEarly
 
 if TYPE_CHECKING:
     from harvester.collecting import Progress
     from harvester.recipe import Recipe
 
+INTERRUPTED = "interrupted; run the same command again to go on"
+SHOWN_REASONS = 5
 BUG = "a bug in Harvester; please report it, with the lines above, to the project's issue tracker"
 
+MOST_USD = 10**9
+
+
+class Commands(click.Group):
+    """A group whose Ctrl-C is one line; click itself would put an empty one before it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            StoppedEarly: Ctrl-C.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedEarly(INTERRUPTED) from None
+
+
+def _usable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:  # noqa: ARG001 - click's
+    """Refuse a path that no file can have, before anything is done for it."""
+    try:
+        if path is not None:
+            path.exists()
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise BadInput(f"{parameter.opts[0]}: {str(path)[:80]!r}: {problem}; name another path") from None
+    return path
+
+
+def _usable_store(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    path = _usable(context, parameter, path)
+    if path is not None and path.is_dir():
+        raise BadInput(f"{parameter.opts[0]}: {str(path)!r} is a folder; name the database file, such as harvest.db")
+    return path
+
+
+PATH: Any = click.Path(path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-store_option = click.option("--store", type=click.Path(path_type=Path), help="Database; default: beside the recipe.")
-recipe_argument = click.argument("recipe", type=click.Path(path_type=Path))
+store_option = click.option("--store", type=PATH, callback=_usable_store, help="Database; default: beside the recipe.")
+recipe_argument = click.argument("recipe", type=PATH, callback=_usable)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="harvester")
 def cli() -> None:
     """Collect training data from a teacher model behind an API.
@@ -38,18 +77,20 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the `harvester` command: every error is one line and its exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.ClickException as error:
+        cli(prog_name="harvester", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
-    except click.Abort:
-        sys.exit(3)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        say_error(f"{error.format_message()} (see `{context.command_path if context else 'harvester'} --help`)")
+        sys.exit(2)
     except HarvesterError as error:
-        say(f"harvester: {error}")
+        say_error(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("harvester: interrupted")
-        sys.exit(3)
+    except (click.Abort, KeyboardInterrupt):
+        say_error(INTERRUPTED)
+        sys.exit(StoppedEarly.exit_code)
     except BrokenPipeError:
         sys.exit(0)
     except Exception:  # noqa: BLE001 - the last door: whatever comes here is ours to answer for
@@ -61,6 +102,11 @@ def main() -> None:
 def say(line: str) -> None:
     """Talk, as opposed to results."""
     click.echo(line, err=True)
+
+
+def say_error(message: str) -> None:
+    """An error is one line, whatever a file's or a field's name has in it."""
+    say(f"harvester: {' '.join(message.split())}")
 
 
 def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
@@ -79,7 +125,7 @@ def example(line: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 @cli.command()
-@click.argument("name", type=click.Path(path_type=Path))
+@click.argument("name", type=PATH, callback=_usable)
 @click.option("--recipe", default="extract-orders", show_default=True, help="Which recipe to start from.")
 @as_json
 @example("harvester init runs/orders --recipe extract-orders")
@@ -115,10 +161,8 @@ def check(recipe: Path, as_json: bool) -> None:
     from harvester import terms
     from harvester.collecting import teacher_terms
     from harvester.estimating import estimate
-    from harvester.exporting.columns import student_template
 
     loaded = _load(recipe)
-    student_template(loaded)
     binding, expected = teacher_terms(loaded), estimate(loaded)
     show({**asdict(expected), "recipe": loaded.name, "terms": asdict(binding)}, as_json=as_json, text=_check_text)
     terms.require(binding, teacher="teacher", where=f"{loaded.path}: teacher")
@@ -129,9 +173,12 @@ def check(recipe: Path, as_json: bool) -> None:
 @store_option
 @click.option("--limit", type=click.IntRange(min=1), help="Ask at most so many requests in this run.")
 @click.option("--budget", type=str, help="Stop before the store has cost more than this many USD.")
+@click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
 @as_json
 @example("harvester collect runs/orders --limit 20")
-def collect(recipe: Path, store: Path | None, limit: int | None, budget: str | None, as_json: bool) -> None:
+def collect(
+    recipe: Path, store: Path | None, limit: int | None, budget: str | None, retry_failed: bool, as_json: bool
+) -> None:
     """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
     from dataclasses import asdict
 
@@ -139,15 +186,34 @@ def collect(recipe: Path, store: Path | None, limit: int | None, budget: str | N
     from harvester.collecting import collect as run
 
     loaded = _load(recipe)
-    options = Options(limit=limit, budget_usd=_money(budget), report=lambda progress: say(progress_line(progress)))
-    progress = asyncio.run(run(loaded, store, options))
-    if progress.maybe_asked_again:
-        say(f"a run was killed before: at most {progress.maybe_asked_again} requests were sent twice")
+    options = Options(
+        limit=limit,
+        budget_usd=_money(budget),
+        retry_failed=retry_failed,
+        report=lambda progress: say(progress_line(progress)),
+        say=say,
+    )
+    try:
+        progress = asyncio.run(run(loaded, store, options))
+    except HarvesterError as error:
+        if error.progress is not None:  # else it stopped before asking
+            _say_what_went_wrong(error.progress)
+            if as_json:
+                show(asdict(error.progress), as_json=True, text=str)
+        raise
+    _say_what_went_wrong(progress)
     show(asdict(progress), as_json=as_json, text=lambda _: progress_line(progress))
 
 
+def _say_what_went_wrong(progress: "Progress") -> None:
+    if progress.maybe_asked_again:
+        say(f"a run was killed before: at most {progress.maybe_asked_again} requests were sent twice")
+    for reason, count in sorted(progress.reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
+        say(f"{count} failed: {reason}")
+
+
 @cli.command()
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", type=PATH, callback=_usable, required=False)
 @store_option
 @as_json
 @example("harvester status runs/orders --json")
@@ -160,7 +226,7 @@ def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @recipe_argument
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH, callback=_usable)
 @store_option
 @click.option("--unfiltered", is_flag=True, help="Write rejected answers into train too.")
 @as_json
@@ -194,7 +260,7 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("store", type=PATH, callback=_usable_store)
 @as_json
 @example("harvester verify runs/orders/harvest.db")
 def verify(store: Path, as_json: bool) -> None:
@@ -214,7 +280,7 @@ def verify(store: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("row")
-@click.option("--recipe", type=click.Path(path_type=Path), help="Whose store; may be left out where there is only one.")
+@click.option("--recipe", type=PATH, callback=_usable, help="Whose store; may be left out where there is only one.")
 @store_option
 @as_json
 @example("harvester trace 1f3a --recipe runs/orders")
@@ -275,6 +341,8 @@ def _money(text: str | None) -> Decimal | None:
         raise BadInput(f"--budget: {text!r} is not an amount in USD, such as 5.00") from None
     if not amount.is_finite() or amount < 0:
         raise BadInput(f"--budget: {text!r} is not an amount in USD, such as 5.00")
+    if amount > MOST_USD:
+        raise BadInput(f"--budget: {text[:80]!r} is more than {MOST_USD} USD; leave it out for no budget")
     return amount
 
 
@@ -321,6 +389,8 @@ def _status_text(result: dict[str, Any]) -> str:
     for split, of_split in result["splits"].items():
         lines.append(f"  {split}: {of_split['rows']} rows, {of_split['accepted']} accepted")
         lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
+    if result["judged_by_other_rules"]:
+        lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
     return "\n".join(lines)
 

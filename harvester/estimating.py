@@ -1,13 +1,17 @@
 """What a recipe will ask and cost, before a cent is spent."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harvester.budget import worst_case_tokens
+from harvester.errors import BadInput
+from harvester.exporting.columns import student_template
 from harvester.planning import planned
 from harvester.pricing import usd
 from harvester.recipe import Recipe
-from harvester.records import Message
+from harvester.records import Message, Seed
+from harvester.verify.json_schema import JSON_SCHEMA
 
 SHOWN = 3
 LOW_BYTES_PER_TOKEN = 5
@@ -31,12 +35,21 @@ class Estimate:
 def estimate(recipe: Recipe) -> Estimate:
     """Render every seed and add up; no network, no store.
 
+    The student's view is rendered too: what would fail at export is better known before the teacher is paid.
+
     Raises:
-        BadInput: a seed or a template is wrong.
+        BadInput: a seed, a template or a verifier's source is wrong.
     """
     seeds = requests = most_input = 0
     prompts: list[list[Message]] = []
-    for _, asked in planned(recipe):
+    student = student_template(recipe)
+    splits: set[str] = set()
+    for seed, asked in planned(recipe):
+        if student:
+            student.render(seed.data)
+        if seed.split not in splits:
+            splits.add(seed.split)
+            _require_sources(recipe, seed)
         seeds += 1
         requests += len(asked)
         most_input += worst_case_tokens(asked[0].body)[0] * len(asked)
@@ -46,6 +59,26 @@ def estimate(recipe: Recipe) -> Estimate:
     output_tokens = _output_tokens(recipe, requests)
     cost = _usd(recipe, input_tokens, output_tokens)
     return Estimate(seeds, requests, input_tokens, output_tokens, cost, tuple(prompts))
+
+
+def _require_sources(recipe: Recipe, first: Seed) -> None:
+    for name, source in _sources(recipe):
+        if not isinstance(first.data.get(source), str):
+            fields = ", ".join(field for field, value in first.data.items() if isinstance(value, str))
+            raise BadInput(
+                f"{recipe.path}: steps.0.verify.{name}.source: the first seed of {first.split} has no text field"
+                f" {source!r}; name one of its own: {fields or 'it has none'}"
+            )
+
+
+def _sources(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(verifier, field of the seed that it compares answers with)."""
+    for name, settings in recipe.rules.items():
+        if name == JSON_SCHEMA.name:  # a schema may have words of its own
+            continue
+        for one in settings if isinstance(settings, list) else [settings]:
+            if isinstance(one, dict) and isinstance(one.get("source"), str):
+                yield name, one["source"]
 
 
 def _output_tokens(recipe: Recipe, requests: int) -> tuple[int, int] | None:

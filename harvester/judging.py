@@ -1,6 +1,7 @@
 """A stored row → its answer and what the recipe's rules make of it. Pure: replayed at any time, it asks nobody."""
 
 from collections.abc import Mapping
+
 from harvester import verify
 from harvester.parsing import parse
 from harvester.records import Answer, Json, Outcome, digest

@@ -6,10 +6,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2 import DictLoader, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harvester.errors import BadInput
 from harvester.paths import inside
@@ -56,7 +56,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Multiply or raise to a power, unless the result would be absurdly large."""
         if _absurd(operator, left, right):
-            raise SecurityError(f"the result of {operator} is too large")
+            raise TemplateRuntimeError(f"the result of {operator} is too large")
         return super().call_binop(context, operator, left, right)
 
 
@@ -137,8 +137,7 @@ def _sources(folder: Path, name: str, *, where: str) -> dict[str, bytes]:
             continue
         path = inside(folder, current, where=named_in)
         sources[current] = _read(path)
-        for included in _included(parser, path, sources[current].decode()):
-            wanted.append((included, str(path)))
+        wanted += [(included, str(path)) for included in _included(parser, path, sources[current].decode())]
     return sources
 
 

@@ -1,43 +1,53 @@
 """A recipe: YAML → validated, frozen models. Every mistake becomes one line with file, field and mend."""
 
-import difflib
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from harvester import verify as verifiers
+from harvester.addresses import check_url
 from harvester.errors import BadInput
+from harvester.explaining import explain
 from harvester.pricing import FREE, Price
 from harvester.profiles import Profile, profile_of, profiles
 from harvester.records import Json
+from harvester.teachers.weights import MODEL_NAME
+from harvester.yaml_text import MOST_SHOWN, parse_yaml, read_text, require_json
 
 EMBEDDED = "embedded"
 EMBEDDED_SLOTS = 4
+MOST_EMBEDDED_SLOTS = 64
 KEY_VARIABLE = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(_API_KEY|_TOKEN)$")
-OTHER_NAMES = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "max_workers": "concurrency", "n": "samples"}
-KEY_FIELDS = ("api_key", "apikey", "key", "token", "secret")
-MONEY = Field(ge=0, allow_inf_nan=False)
+MONEY = Field(ge=0, le=10**9)
+STATED = StringConstraints(strip_whitespace=True, min_length=1)
 
 
 class Model(BaseModel):
     """Frozen, and strict about names: a misspelt option must not be an option silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Limits(Model):
     """The provider's published limits; those left out are found from its headers and 429s."""
 
-    requests_per_minute: int | None = Field(default=None, gt=0)
-    tokens_per_minute: int | None = Field(default=None, gt=0)
+    requests_per_minute: int | None = Field(default=None, gt=0, le=10**9)
+    tokens_per_minute: int | None = Field(default=None, gt=0, le=10**12)
     concurrency: int | None = Field(default=None, gt=0, le=10_000)
 
 
@@ -52,13 +62,13 @@ class PriceSpec(Model):
 class Sampling(Model):
     """Sampling parameters, sent as they stand here; those left out are not sent."""
 
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    top_k: int | None = Field(default=None, ge=0, le=10**9)
     min_p: float | None = Field(default=None, ge=0, le=1)
-    max_tokens: int | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, gt=0, le=10**9)
     logprobs: int | None = Field(default=None, ge=0, le=20, description="most likely tokens listed per position")
-    seed: int | None = Field(default=None, ge=0, description="sample i is sent seed + i")
+    seed: int | None = Field(default=None, ge=0, le=10**18, description="sample i is sent seed + i")
     stop: list[str] | None = None
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -76,8 +86,15 @@ class Teacher(Model):
     limits: Limits = Limits()
     price: PriceSpec | None = None
     sampling: Sampling = Sampling()
-    timeout_s: float = Field(default=600, gt=0, allow_inf_nan=False, description="total, per attempt")
+    timeout_s: float = Field(default=600, gt=0, le=10**6, description="total, per attempt")
     max_attempts: int = Field(default=6, ge=1, le=100)
+
+    @field_validator("limits")
+    @classmethod
+    def _fit_the_embedded_one(cls, limits: Limits, info: ValidationInfo) -> Limits:
+        if info.data.get("base_url") == EMBEDDED and (limits.concurrency or 0) > MOST_EMBEDDED_SLOTS:
+            raise ValueError(f"the embedded teacher takes a concurrency of at most {MOST_EMBEDDED_SLOTS}; lower it")
+        return limits
 
     @field_validator("api_key_env")
     @classmethod
@@ -92,7 +109,8 @@ class Teacher(Model):
         if isinstance(data, Mapping) and data.get("base_url") == EMBEDDED:
             limits = data.get("limits") or {}
             if isinstance(limits, Mapping):
-                return {**data, "limits": {"concurrency": EMBEDDED_SLOTS, **limits}}
+                given = {name: value for name, value in limits.items() if value is not None}
+                return {**data, "limits": {"concurrency": EMBEDDED_SLOTS, **given}}
         return data
 
     @field_validator("provider")
@@ -116,7 +134,7 @@ class Teacher(Model):
     @property
     def host(self) -> str | None:
         """The API's host name; None for the embedded teacher."""
-        return None if self.embedded else urlsplit(self.base_url).hostname
+        return None if self.embedded else (urlsplit(self.base_url).hostname or "").rstrip(".")
 
     @property
     def profile(self) -> Profile:
@@ -173,9 +191,9 @@ class Export(Model):
 class DeclaredTerms(Model):
     """What the user states about a teacher that the registry does not let pass."""
 
-    license: str | None = Field(default=None, min_length=1)
-    basis: str | None = Field(default=None, min_length=1)
-    accepted_by: str | None = Field(default=None, min_length=1)
+    license: Annotated[str, STATED] | None = None
+    basis: Annotated[str, STATED] | None = None
+    accepted_by: Annotated[str, STATED] | None = None
 
     @model_validator(mode="after")
     def _basis_has_a_person(self) -> "DeclaredTerms":
@@ -261,126 +279,20 @@ class Recipe(Model):
             BadInput: one line naming the file, the field and the mend.
         """
         path = Path(path)
-        path = path / "recipe.yaml" if path.is_dir() else path
-        text = _read(path)
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise BadInput(f"{path}: not YAML: {_one_line(error)}") from error
+        path, text = read_text(path)
+        data = parse_yaml(path, text)
         if not isinstance(data, dict):
             raise BadInput(f"{path}: a recipe is a mapping with name, teacher, seeds and steps")
         try:
             recipe = cls.model_validate(data)
         except ValidationError as error:
-            raise BadInput(_explain(path, error)) from None  # the values may be long; the line says it all
+            raise BadInput(explain(path, error, cls)) from None  # the values may be long; the line says it all
+        if recipe.teacher.embedded and recipe.teacher.model != MODEL_NAME:
+            named = recipe.teacher.model[:MOST_SHOWN]
+            raise BadInput(f"{path}: teacher.model: the embedded teacher is {MODEL_NAME}, not {named!r}")
         recipe._path, recipe._text = path, text  # noqa: SLF001 - its own class
         where = f"{path}: steps.0.verify"
+        require_json(recipe.step.verify, where)
         recipe._rules = verifiers.resolve(recipe.step.verify, recipe.folder, where=where)  # noqa: SLF001
+        require_json(recipe.rules, where)  # files were read in
         return recipe
-
-
-def check_url(url: str, *, local: bool) -> None:
-    """Refuse addresses that would send the key where it must not go.
-
-    Raises:
-        ValueError: what is wrong with the URL, and the mend.
-    """
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError('not a URL; write https://host/v1, or "embedded" for the teacher that Harvester runs itself')
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a user or password in the URL is refused; name a variable in api_key_env")
-    if parts.query or parts.fragment:
-        raise ValueError("parameters in the URL are refused; keys belong in api_key_env")
-    if _is_local(parts):
-        if not local:
-            raise ValueError("a loopback or private address needs local: true")
-    elif parts.scheme != "https":
-        raise ValueError("must be https; only a teacher with local: true may use http")
-    elif local:
-        raise ValueError("local: true is for loopback and private addresses only")
-
-
-def _is_local(parts: SplitResult) -> bool:
-    host = parts.hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
-    return address.is_loopback or address.is_private
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such recipe; `harvester init NAME` makes one to edit") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{path}: {_explain_one(problems[0])}{more}"
-
-
-def _explain_one(problem: ErrorDetails) -> str:
-    loc = problem["loc"]
-    field = ".".join(str(part) for part in loc) or "recipe"
-    if problem["type"] == "extra_forbidden":
-        return f"{field}: {_unknown_field(loc)}"
-    if problem["type"] == "missing":
-        return f"{field}: missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
-    shown = problem.get("input")
-    if problem["type"] == "value_error" or isinstance(shown, dict | list) or "api_key" in field:
-        return f"{field}: {message}"  # a key put where a name belongs must not be printed
-    return f"{field}: {message[0].lower()}{message[1:]}, not {shown!r}"
-
-
-def _unknown_field(loc: tuple[int | str, ...]) -> str:
-    *parents, name = [part for part in loc if isinstance(part, str)]
-    if name.lower() in KEY_FIELDS:
-        return "a key in a recipe is refused; put it into the environment and its variable's name into api_key_env"
-    known = {path.rsplit(".", 1)[-1]: path for path in _fields_under(parents)}
-    known |= {other: known[field] for other, field in OTHER_NAMES.items() if field in known}
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return f"unknown field; did you mean {known[near[0]]}?" if near else "unknown field; remove it"
-
-
-def _fields_under(parents: list[str]) -> Iterator[str]:
-    """Dotted names of the fields of the model at `parents`, and of the models inside it."""
-    model: type[BaseModel] = Recipe
-    for parent in parents:
-        field = model.model_fields.get(parent)
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
-            return
-        model = inner
-    yield from _walk(model, "")
-
-
-def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
-        if inner is not None:
-            yield from _walk(inner, f"{prefix}{name}.")
-    for name in model.model_fields:  # nearer names last: they win over deeper ones of the same name
-        yield f"{prefix}{name}"
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,11 +1,14 @@
 """`harvester init`: a folder with a recipe to edit."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from harvester.errors import BadInput
 
 DEFAULT = "extract-orders"
+MADE = ("harvester.json", "run.json")
+"""What marks a folder as a dataset or a student's run."""
 
 
 def recipes() -> dict[str, Path]:
@@ -35,20 +38,29 @@ def init(target: Path, recipe: str = DEFAULT) -> list[Path]:
     known = recipes()
     if recipe not in known:
         raise BadInput(f"--recipe: there is no recipe {recipe!r}; there are: {', '.join(known)}")
-    if target.exists() and not target.is_dir():
-        raise BadInput(f"{target}: is a file; name a folder")
-    if target.is_dir() and any(target.iterdir()) and not (target / "recipe.yaml").exists():
-        raise BadInput(f"{target}: is not empty and holds no recipe; name a new folder")
     written = []
     try:
-        for source in sorted(path for path in known[recipe].rglob("*") if path.is_file()):
-            if "__pycache__" in source.parts:
-                continue
+        if target.exists() and not target.is_dir():
+            raise BadInput(f"{target}: is a file; name a folder")
+        if target.is_dir() and any(target.iterdir()) and not (target / "recipe.yaml").exists():
+            raise BadInput(f"{target}: is not empty and holds no recipe; name a new folder")
+        for source in _own_files(known[recipe]):
             copy = target / source.relative_to(known[recipe])
             if not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, copy)
                 written.append(copy)
     except OSError as error:
-        raise BadInput(f"{target}: cannot be written: {error.strerror}") from None
+        raise BadInput(f"{target}: cannot be written: {error.strerror}; name another folder") from None
     return written
+
+
+def _own_files(folder: Path) -> Iterator[Path]:
+    """The files of a recipe, without what collecting, exporting and training in its folder left there."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "harvest.db")) or path.name == "__pycache__":
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not any((path / made).exists() for made in MADE):
+            yield from _own_files(path)

@@ -55,18 +55,14 @@ def _model_entry(model: str) -> dict[str, Any] | None:
             return dict(entry)
     # No model of that name; gateways and fine-tunes put a maker's name inside theirs (ft:gpt-4o:…, azure-gpt-4o).
     parts = [model[start.end() :] for start in re.finditer(r"^|[^a-z0-9]", model)]
-    for entry in entries:
-        if any(_matches(part, entry["match"]) and not _open_part(part) for part in parts if entry.get("closed")):
-            return dict(entry)
-    return next((dict(entry) for entry in entries if entry.get("inside") and _any_part(parts, entry)), None)
+    found = [entry for part in parts if (entry := _part_entry(part))]
+    return next((entry for entry in found if entry.get("closed")), found[0] if found else None)
 
 
-def _open_part(part: str) -> bool:
-    return any(_matches(part, entry["match"]) for entry in _registry()["models"] if entry.get("inside"))
-
-
-def _any_part(parts: list[str], entry: Mapping[str, Any]) -> bool:
-    return any(_matches(part, entry["match"]) for part in parts)
+def _part_entry(part: str) -> dict[str, Any] | None:
+    """The first entry for a part of a name, of those that are looked for inside names."""
+    entries = (entry for entry in _registry()["models"] if entry.get("closed") or entry.get("inside"))
+    return next((entry for entry in entries if _matches(part, entry["match"])), None)
 
 
 def _matches(name: str, patterns: str | list[str]) -> bool:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records
-paths teachers.weights profiles
+paths teachers.weights profiles yaml_text
+addresses explaining
 pricing
 terms
 verify

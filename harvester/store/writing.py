@@ -166,7 +166,7 @@ class StoreWriter:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
     def begin_run(self, plan_id: int, recipe: str, price: Json, *, retry_failed: bool = False) -> int:
-        """Start a run: requests that ran out of attempts last time are open again, with `retry_failed` all that failed."""
+        """Start a run: what ran out of attempts last time is open again, with `retry_failed` all that failed."""
         reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
             of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))

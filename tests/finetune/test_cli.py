@@ -1,3 +1,4 @@
+import io
 import json
 import signal
 import socket
@@ -78,6 +79,48 @@ def test_nothing_to_ask_is_bad_input(finetune: Command, monkeypatch: pytest.Monk
     code, _, err = finetune("generate", tmp_path)
     assert code == 2
     assert "no prompt" in err
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe\n", b'{"prompt": "fine"}\n{"prompt": "\xff"}\n'])
+def test_prompts_that_are_not_utf8_are_bad_input(line: bytes, finetune: Command, tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_bytes(line)
+    code, _, err = finetune("generate", tmp_path, "--input", tmp_path / "prompts.jsonl")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "prompts.jsonl: not UTF-8 text" in err
+
+
+def test_stdin_that_is_not_utf8_is_bad_input(
+    finetune: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="utf-8"))
+    code, _, err = finetune("generate", tmp_path)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "not UTF-8 text" in err
+
+
+@pytest.mark.parametrize("module", ["torch", "transformers", "peft", "datasets"])
+def test_without_the_extra_the_mend_is_one_line(
+    module: str, finetune: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_arguments: object, **_options: object) -> Never:
+        raise ModuleNotFoundError(name=f"{module}.nn")
+
+    monkeypatch.setattr(cli, "cli", missing)
+    code, _, err = finetune("train")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "pip install 'harvester[finetune]'" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("train", "d", "--out", "r"), ("evaluate", "r"), ("generate", "r", "hi")], ids=lambda a: a[0]
+)
+def test_every_command_says_that_torch_is_missing(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from finetune.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "torch is not installed; run: pip install 'harvester[finetune]'" in done.stderr
 
 
 def test_stopping_exits_3_and_says_how_to_go_on(

@@ -15,6 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ("api.openai.com", "openai"),
         ("my-resource.openai.azure.com", "azure"),
         ("api.deepseek.com", "deepseek"),
+        ("api.deepseek.com.", "deepseek"),
         ("notapi.deepseek.com.example.org", "notapi.deepseek.com.example.org"),
         ("localhost", "localhost"),
     ],

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harvester.errors import BadInput
+from harvester.planning import plan_fingerprint
 from harvester.prompting import Prompter, Template, content_key, teacher_identity
 from harvester.recipe import Recipe
 
@@ -112,3 +113,34 @@ def test_the_embedded_teacher_is_its_weights_and_its_sampling_is_sent_in_full(fo
     sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}
     assert sampling.items() <= first.items()
     assert (first["seed"], second["seed"]) == (7, 8)
+
+
+def fingerprint(folder: Any) -> str:
+    return plan_fingerprint(Recipe.load(folder.path))
+
+
+def test_whatever_file_a_template_includes_belongs_to_the_plan(folder: Any) -> None:
+    folder.write("answer.j2", "{% include 'sys.txt' %} {{ text }}")
+    folder.write("sys.txt", "{% import 'deep.inc' as deep %}Be short.")
+    folder.write("deep.inc", "{% macro m() %}{% endmacro %}")
+    folder.write("other.j2", "not included")
+    before = fingerprint(folder)
+    folder.write("other.j2", "edited")
+    assert fingerprint(folder) == before
+    folder.write("sys.txt", "{% import 'deep.inc' as deep %}Be long.")
+    edited = fingerprint(folder)
+    folder.write("deep.inc", "{% macro m() %}x{% endmacro %}")
+    assert len({before, edited, fingerprint(folder)}) == 3
+
+
+def test_templates_that_include_each_other_are_read_once(folder: Any) -> None:
+    folder.write("answer.j2", "{% if text is none %}{% include 'answer.j2' %}{% endif %}{{ text }}")
+    before = fingerprint(folder)
+    folder.write("answer.j2", "{{ text }}")
+    assert fingerprint(folder) != before
+
+
+def test_a_computed_include_is_refused_with_its_mend(folder: Any) -> None:
+    folder.write("answer.j2", "{% include text ~ '.txt' %}")
+    with pytest.raises(BadInput, match=r"answer\.j2: .*name the included template literally"):
+        fingerprint(folder)

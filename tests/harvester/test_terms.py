@@ -50,6 +50,60 @@ def test_a_declared_licence_does_not_open_a_closed_model() -> None:
     assert verdict("localhost", "gpt-4o", license="MIT") == "forbidden-competing"
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("ft:gpt-4o-mini:acme::abc", "forbidden-competing"),
+        ("ft:gpt-4o-mini:acme/x:abc", "forbidden-competing"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "forbidden-competing"),
+        ("us.anthropic.claude-3", "forbidden-competing"),
+        ("azure-gpt-4o", "forbidden-competing"),
+        ("azure_gpt-4o", "forbidden-competing"),
+        (" gpt-4o ", "forbidden-competing"),
+        ("claude", "forbidden-competing"),
+        ("text-davinci-003", "forbidden-competing"),
+        ("xai:grok-4", "forbidden"),
+        ("openai.gpt-oss-120b-1:0", "allowed"),
+        ("azure-gpt-oss-20b", "allowed"),
+        ("gpt-oss:20b", "allowed"),
+        ("gateway-gpt-oss-gpt-4o", "forbidden-competing"),
+        ("deepseek-r1-distill-llama-70b", "conditions"),
+        ("qwen3-32b", "allowed"),
+        ("my-own-model", "allowed"),
+    ],
+)
+def test_a_closed_makers_name_binds_wherever_it_stands_in_the_model(model: str, expected: str) -> None:
+    assert verdict("localhost", model, license="MIT") == expected
+
+
+@pytest.mark.parametrize("host", ["api.openai.com.", "API.openai.com", "eu.api.openai.com."])
+def test_a_dot_at_the_end_of_a_host_changes_nothing(host: str) -> None:
+    assert verdict(host, "mine", license="MIT") == "forbidden-competing"
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "declared", "offered"),
+    [
+        ("localhost", "mine", {}, True),
+        ("openrouter.ai", "mine", {}, True),
+        ("api.z.ai", "mine", {}, False),
+        ("api.z.ai", "mine", {"license": "MIT"}, False),
+        ("api.openai.com", "mine", {}, False),
+        ("localhost", "gpt-4o", {}, False),
+        ("localhost", "kimi-k3", {}, False),
+    ],
+)
+def test_declaring_is_offered_only_where_it_would_do(
+    host: str, model: str, declared: dict[str, str], offered: bool
+) -> None:
+    with pytest.raises(RefusedByTerms) as caught:
+        require(look_up(host, model, declared, where="w"), teacher="teacher", where="w")
+    assert ("declare the model's licence" in str(caught.value)) == offered
+    assert "basis" in str(caught.value)
+    if offered:
+        require(look_up(host, model, {"license": "MIT"}, where="w"), teacher="teacher", where="w")
+
+
 def test_a_declared_licence_brings_its_obligations() -> None:
     terms = look_up("localhost", "mine", {"license": "Llama-3.1"}, where="w")
     assert any("starts with Llama" in text for text in terms.obligations)
@@ -67,5 +121,5 @@ def test_what_is_not_allowed_is_refused_until_the_user_states_a_basis(model: str
         require(terms, teacher="teacher", where="recipe.yaml: teacher")
     claimed = look_up("localhost", model, {"basis": "a contract of ours", "accepted_by": "A. Person"}, where="w")
     require(claimed, teacher="teacher", where="recipe.yaml: teacher")
-    assert claimed.basis == "a contract of ours"
+    assert (claimed.basis, claimed.accepted_by) == ("a contract of ours", "A. Person")
     assert claimed.verdict == terms.verdict
