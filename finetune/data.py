@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -116,20 +117,26 @@ def open_dataset(path: Path) -> Dataset:
     files = sorted(path.glob("data/*.parquet"))
     if not files:
         raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
+    # A cache of its own: the shared one is keyed by the folder's name and card, not by what its files hold.
+    with tempfile.TemporaryDirectory() as cache:
+        tables = _load(path, cache)
+        for split, table in tables.items():
+            _check_columns(f"{path}: split {split}", table.features)
+        splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
+    return Dataset(path=path, notes=notes, splits=splits, sha256=_fingerprint(files))
+
+
+def _load(path: Path, cache: str) -> Any:
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
-        tables = datasets.load_dataset(str(path))
+        return datasets.load_dataset(str(path), cache_dir=cache)
     except (ValueError, TypeError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         # The loader wraps the reason; the innermost error is the one that names it.
         raise BadInput(f"{path}: cannot be loaded ({_one_line(_innermost(error))}); export it again") from error
     finally:
         if bars:
             datasets.enable_progress_bars()
-    for split, table in tables.items():
-        _check_columns(f"{path}: split {split}", table.features)
-    splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
-    return Dataset(path=path, notes=notes, splits=splits, sha256=_fingerprint(files))
 
 
 def _read_notes(path: Path) -> HarvestNotes:

@@ -27,7 +27,9 @@ def _metadata(recipe: Recipe, exported: "Exported") -> dict[str, Any]:
         "pretty_name": recipe.name,
         "tags": ["harvester", "distillation", "synthetic"],
         "task_categories": ["text-generation"],
-        "configs": [{"config_name": "default", "data_files": files}],
+        # `datasets` caches a local folder under its name and this block, whatever its files hold: without a digest of
+        # the rows, a second export would give the rows of the first.
+        "configs": [{"config_name": "default", "description": f"rows sha256:{exported.sha256}", "data_files": files}],
     }
 
 

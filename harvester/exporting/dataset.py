@@ -1,6 +1,7 @@
 """The dataset's folder: parquet shards in hub layout, the card, and harvester.json; whole or not at all."""
 
 import contextlib
+import hashlib
 import itertools
 import json
 import shutil
@@ -44,6 +45,7 @@ class Exported:
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
+    sha256: str = ""  # over the parquet files
     terms: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)  # by id and basis
 
 
@@ -104,6 +106,7 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
         writer.add(columns.values(row, answer, outcome))
     for writer in writers.values():
         writer.close()
+    exported.sha256 = _digest(folder / "data")
     _write_manifest(recipe, folder, exported)
     write_card(recipe, folder, exported)
 
@@ -165,6 +168,14 @@ class _SplitWriter:
             self._writer.close()
         for number, shard in enumerate(self._shards):
             shard.rename(self._folder / f"{self._split}-{number:05d}-of-{len(self._shards):05d}.parquet")
+
+
+def _digest(folder: Path) -> str:
+    files = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            files.update(hashlib.file_digest(file, "sha256").digest())
+    return files.hexdigest()
 
 
 def _write_manifest(recipe: Recipe, folder: Path, exported: Exported) -> None:

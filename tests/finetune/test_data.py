@@ -91,3 +91,13 @@ def test_fingerprint_follows_the_bytes(tmp_path: Path) -> None:
     same = open_dataset(write_dataset(tmp_path / "b", {"train": [make_row(1)]}))
     other = open_dataset(write_dataset(tmp_path / "c", {"train": [make_row(1, answer="x")]}))
     assert one.sha256 == same.sha256 != other.sha256
+
+
+def test_a_dataset_of_the_same_name_and_card_is_not_taken_for_another(tmp_path: Path) -> None:
+    card = "---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: train, path: data/train-*}\n---\n"
+    found = []
+    for place, answer in (("one", "first"), ("two", "second")):
+        folder = write_dataset(tmp_path / place / "dataset", {"train": [make_row(1, answer=answer)]})
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        found.append(open_dataset(folder).split("train")[0].answer)
+    assert found == ["first", "second"]

@@ -115,6 +115,19 @@ def test_load_dataset_reads_it_as_it_is(harvest: Any, tmp_path: Path) -> None:
     assert loaded["train"].column_names == SCHEMA.names
 
 
+def test_load_dataset_gives_no_older_export_of_the_same_name(harvest: Any, tmp_path: Path) -> None:
+    """`datasets` keys its cache by the folder's name and card; both exports here are folders called `out`."""
+    datasets = pytest.importorskip("datasets")
+    cache = str(tmp_path / "cache")
+    export(collected(harvest), tmp_path / "one" / "out")
+    first = datasets.load_dataset(str(tmp_path / "one" / "out"), split="train", cache_dir=cache)
+    harvest.write("student.j2", "{% user %}Changed: {{ text }}{% enduser %}")
+    export(Recipe.load(harvest.path), tmp_path / "two" / "out")
+    second = datasets.load_dataset(str(tmp_path / "two" / "out"), split="train", cache_dir=cache)
+    assert first[0]["messages"][-2]["content"] == "seed 0"
+    assert second[0]["messages"][-2]["content"] == "Changed: seed 0"
+
+
 def test_logprobs_are_kept_as_the_api_gave_them(harvest: Any, provider: Any, tmp_path: Path) -> None:
     top = [{"token": "a", "bytes": [97], "logprob": -0.5}, {"token": "é", "bytes": [195, 169], "logprob": -2.0}]
     content = [{"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": top}]
