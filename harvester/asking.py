@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from harvester.adapting import Adapter
-from harvester.budget import Budget, worst_case_nusd, worst_case_tokens
+from harvester.budget import Budget, worst_case_tokens
 from harvester.errors import TeacherUnusable
 from harvester.limiter import Limiter
 from harvester.parsing import read_usage_of
@@ -99,7 +99,7 @@ class Asker:
     async def _attempt(self, body: bytes) -> tuple[Received, int]:
         """One send. Returns the reply and its cost in nano-dollars, or raises what is to be done instead."""
         input_bytes, max_tokens = worst_case_tokens(body)
-        worst_nusd = worst_case_nusd(self._price, body)
+        worst_nusd = self._price.cost_nusd(input_bytes, max_tokens)
         async with (
             self._budget.reserve(worst_nusd) as held,
             self._limiter.permit(input_bytes // BYTES_PER_TOKEN + max_tokens) as permit,

@@ -17,7 +17,7 @@ from harvester.store.events import Event, Judged
 from harvester.store.writing import KILLED
 from harvester.teachers import openai_compat
 
-__all__ = ["Options", "Progress", "collect", "default_store", "parse", "rejudge", "teacher_terms"]
+__all__ = ["Options", "Progress", "collect", "default_store", "nothing_yet", "parse", "rejudge", "teacher_terms"]
 
 PAGE = 500
 
@@ -25,6 +25,11 @@ PAGE = 500
 def default_store(recipe: Recipe) -> Path:
     """The store beside the recipe."""
     return recipe.folder / "harvest.db"
+
+
+def nothing_yet(recipe: Recipe, store: Path) -> StoreUnusable:
+    """The error for a store that was never asked to hold this recipe."""
+    return StoreUnusable(f"{store}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
 
 
 def teacher_terms(recipe: Recipe) -> terms.Terms:
@@ -95,7 +100,7 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
     with StoreWriter.open(path) as writer:
         plan = writer.current_plan(recipe.name)
         if plan is None:
-            raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+            raise nothing_yet(recipe, path)
         return rejudge(writer, plan[0], Rules(recipe.rules), everything=True)
 
 

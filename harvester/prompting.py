@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from harvester.errors import BadInput
 from harvester.paths import inside
 from harvester.recipe import Recipe, Sampling
-from harvester.records import Json, Message, Request, canonical, digest
+from harvester.records import Json, Message, Request, canonical, digest, half_pair
 from harvester.teachers.weights import SHA256
 
 _messages: ContextVar[list[Message]] = ContextVar("messages")
@@ -107,7 +107,7 @@ class Template:
         messages = messages or [{"role": "user", "content": text}]
         if not any(message["content"] for message in messages):
             raise BadInput(f"{self.path}: renders to an empty prompt")
-        if any(_half_pair(message["content"]) for message in messages):
+        if any(half_pair(message["content"]) for message in messages):
             raise BadInput(f"{self.path}: renders half of a surrogate pair (\\ud800 alone); remove it")
         return messages
 
@@ -165,15 +165,6 @@ def _read(path: Path) -> bytes:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from None
     return source
-
-
-def _half_pair(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair: no encoding takes it, so it cannot be sent."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _say(error: BaseException) -> str:

@@ -18,6 +18,15 @@ def canonical(value: Json) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def half_pair(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair: JSON can spell it, no encoding takes it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def digest(value: Json) -> str:
     """SHA-256 (hex) over the canonical JSON of a value."""
     return hashlib.sha256(canonical(value)).hexdigest()

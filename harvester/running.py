@@ -73,7 +73,7 @@ class Run:
     """One run over one plan."""
 
     def __init__(self, recipe: Recipe, store: StoreWriter, plan_id: int, binding: Terms, options: Options) -> None:
-        """Close killed runs and begin this one in the store."""
+        """Begin this run in the store."""
         self._recipe, self._store, self._plan_id, self._options = recipe, store, plan_id, options
         self._teacher = recipe.teacher
         self._price = recipe.teacher.known_price or FREE
@@ -114,7 +114,6 @@ class Run:
                 async with self._connected(key) as client:
                     await self._ask_with(client, started)
             outcome = STOPPED if self._stopped else DONE
-            self._update_progress(started)
             if self._stopped:
                 if isinstance(self._stopped, HarvesterError):
                     self._stopped.progress = self.progress

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from harvester.collecting import default_store
-from harvester.errors import StoreUnusable
+from harvester.collecting import default_store, nothing_yet
 from harvester.judging import Rules
 from harvester.pricing import usd
 from harvester.recipe import Recipe
@@ -21,7 +20,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
-            raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+            raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
         rejudged = reader.count_unjudged(plan_id, Rules(recipe.rules).digest)
     return {

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from harvester.errors import BadInput
-from harvester.records import canonical
+from harvester.records import canonical, half_pair
 
 MOST_VALUES, DEEPEST, MOST_BITS = 100_000, 100, 1024
 MOST_SHOWN = 100
@@ -86,23 +86,15 @@ def _refuse_what_json_cannot_hold(data: Any) -> None:
         if isinstance(value, dict):
             if odd := [key for key in value if not isinstance(key, str)]:
                 raise _Refused(f"{field}: the key {odd[0]!r} is not text; quote it")
-            if any(map(_half_pair, value)):
+            if any(map(half_pair, value)):
                 raise _Refused(f"{field}: a key holds half of a surrogate pair; remove it")
             waiting += [((*where, key), inner) for key, inner in value.items()]
         elif isinstance(value, list):
             waiting += [((*where, str(number)), inner) for number, inner in enumerate(value)]
-        elif isinstance(value, str) and _half_pair(value):
+        elif isinstance(value, str) and half_pair(value):
             raise _Refused(f"{field}: holds half of a surrogate pair (\\ud800 alone); remove it")
         elif isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise _Refused(f"{field}: the number is too large; lower it")
-
-
-def _half_pair(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def require_json(rules: Mapping[str, Any], where: str) -> None:

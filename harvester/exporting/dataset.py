@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harvester import __version__, selection
-from harvester.collecting import default_store
-from harvester.errors import BadInput, StoreUnusable
+from harvester.collecting import default_store, nothing_yet
+from harvester.errors import BadInput
 from harvester.exporting.card import write_card
 from harvester.exporting.columns import Columns
 from harvester.exporting.schema import SCHEMA
@@ -67,7 +67,7 @@ def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: 
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
-            raise StoreUnusable(f"{path}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+            raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
         exported = Exported(out, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
         try:
