@@ -1,21 +1,48 @@
 """A raw reply's bytes → answer, reasoning, usage. Pure: a changed parser re-reads the store and asks nobody."""
 
 import json
+import re
 from typing import Any
 
 from harvester.records import Answer, Json, Usage
+from harvester.streaming import assemble
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 MAX_TOKENS = 2**31 - 1  # what a column of the dataset holds
+MOST_NAME = 200  # characters of a model's name
+_LATEST = re.compile(r"[-:@]latest$")
+_VERSION = re.compile(r"([-:@]v?\d[\d.-]*)*")  # gpt-4o → gpt-4o-2024-08-06, but not gpt-4o-mini
+
+
+def decode(raw: bytes) -> Json:
+    """A reply's JSON; a stream of server-sent events comes out as the completion it spells, or as its `{"error": …}`.
+
+    Raises:
+        ValueError: neither, or only a part of it.
+    """
+    try:
+        try:
+            return json.loads(raw)
+        except ValueError:
+            return assemble(raw)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def parse(raw: bytes) -> Answer:
     """Read a chat completion; whatever the bytes are, the result is an `Answer` whose status says what they were."""
     try:
-        reply = json.loads(raw)
+        return parse_decoded(decode(raw))
+    except ValueError:
+        return Answer("unreadable")
+
+
+def parse_decoded(reply: Json) -> Answer:
+    """Read what `decode` returned, as `parse` does."""
+    try:
         choice = dict(reply["choices"][0])
         message = dict(choice["message"])
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError):
         return Answer("unreadable")
     text, reasoning = _split_reasoning(message)
     finish_reason = _text(choice.get("finish_reason"))
@@ -64,9 +91,14 @@ def read_usage(reply: Json) -> Usage:
     return Usage(input_tokens, _count(usage.get("completion_tokens")), min(_count(cached) or 0, input_tokens or 0))
 
 
-def read_usage_of(raw: bytes) -> Usage:
-    """Token counts of a reply's bytes."""
-    return read_usage(json.loads(raw))
+def other_model(reply: Json, asked: str) -> str | None:
+    """The model that a decoded reply names, where it is not the one asked; a dated version of a name is the same."""
+    said = _text(reply.get("model"))
+    if not said or said == asked:
+        return None
+    name, wanted = (_LATEST.sub("", text.lower().rsplit("/", 1)[-1]) for text in (said, asked))
+    same = name.startswith(wanted) and _VERSION.fullmatch(name[len(wanted) :])
+    return None if same else said[:MOST_NAME]
 
 
 def _count(value: Json) -> int | None:

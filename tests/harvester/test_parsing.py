@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.exporting.columns import Columns
@@ -93,6 +93,7 @@ wild = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # a loaded machine is no failure
 @given(wild.map(json.dumps).map(str.encode) | anything.map(json.dumps).map(str.encode) | st.binary())
 def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> None:
     teacher = {"base_url": "embedded", "model": "m"}
@@ -100,6 +101,7 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
     recipe = Recipe.model_validate({"name": "r", "teacher": teacher, "seeds": {"path": "s.jsonl"}, "steps": [step]})
     terms = {"id": "x", "verdict": "allowed", "as_of": "", "basis": None}
     row = StoredRow(
+        id=1,
         row_id="r",
         request_key="k",
         request_body=b'{"model": "m", "messages": []}',
@@ -116,6 +118,6 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
         rules=None,
         outcome=None,
     )
-    answer, outcome = Rules({"json_schema": {"type": "object"}}).judge(row)
+    answer, outcome = Rules({"json_schema": {"type": "object"}}).judge_row(row)
     table = pa.Table.from_pylist([Columns(recipe).values(row, answer, outcome)], schema=SCHEMA)
     assert table.num_rows == 1
