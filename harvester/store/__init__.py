@@ -1,6 +1,7 @@
 """Where everything that was asked and answered is kept."""
 
-from harvester.store.reading import Counts, StoredRow, StoreReader
+from harvester.store.counting import Counts
+from harvester.store.reading import RunState, StoredRow, StoreReader
 from harvester.store.writing import StoreWriter
 
-__all__ = ["Counts", "StoreReader", "StoreWriter", "StoredRow"]
+__all__ = ["Counts", "RunState", "StoreReader", "StoreWriter", "StoredRow"]

@@ -9,9 +9,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from harvester.errors import StoreUnusable
-from harvester.store.schema import REVISIONS
+from harvester.store.schema import REVISIONS, metadata
 
 BUSY_TIMEOUT_S = 10
+
+CACHE_KIB = 64 * 1024
+"""The writer's page cache: keys are hashes, so a million rows are inserted all over their indexes."""
 
 
 def reading_engine(path: Path) -> Engine:
@@ -20,7 +23,7 @@ def reading_engine(path: Path) -> Engine:
     Raises:
         StoreUnusable: no such store, not a database, or written by a newer Harvester.
     """
-    if not path.is_file():
+    if not path.exists():
         raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
     engine = _engine(path, mode="ro")
     with explained(path), engine.connect() as connection:
@@ -48,6 +51,7 @@ def writing_engine(path: Path) -> Engine:
         connection.isolation_level = None  # transactions begin where SQLAlchemy says so, not where the driver guesses
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -55,13 +59,17 @@ def writing_engine(path: Path) -> Engine:
 
     with explained(path), engine.begin() as connection:
         revision = _revision(connection)
-        if revision != REVISIONS[-1]:
+        if revision is None and not inspect(connection).get_table_names():
+            _make(connection)
+        elif revision != REVISIONS[-1]:
             _refuse_newer(path, revision)
             _migrate(connection)
     return engine
 
 
 def _engine(path: Path, *, mode: str) -> Engine:
+    if path.is_dir():
+        raise StoreUnusable(f"{path}: is a folder; name the store's file in it")
     url = f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true"
     options = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_S}
     return create_engine(url, poolclass=StaticPool, connect_args=options)
@@ -78,8 +86,15 @@ def _refuse_newer(path: Path, revision: str | None) -> None:
         raise StoreUnusable(f"{path}: written by a newer Harvester (schema {revision}); upgrade Harvester")
 
 
+def _make(connection: Connection) -> None:
+    """The newest schema in a new file; alembic, which would cost 0.7 s, finds it as if it had been migrated to."""
+    metadata.create_all(connection)
+    connection.execute(sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(sql("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISIONS[-1]})
+
+
 def _migrate(connection: Connection) -> None:
-    # Imported here: alembic costs 0.7 s, and most runs find the schema up to date.
+    # Imported here: most runs find the schema up to date.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -102,6 +117,8 @@ class explained:  # noqa: N801 - used as a context manager only
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, DBAPIError):
             raise StoreUnusable(f"{self._path}: {explain(error)}") from error
+        if isinstance(error, UnicodeDecodeError):  # of the driver: what should be text is none
+            raise StoreUnusable(f"{self._path}: corrupt ({error}); restore a copy") from error
 
 
 def explain(error: DBAPIError) -> str:
@@ -111,6 +128,8 @@ def explain(error: DBAPIError) -> str:
         return f"corrupt or not a database ({message}); restore a copy"
     if "locked" in message:
         return f"locked by another program for more than {BUSY_TIMEOUT_S} s ({message}); close it and run again"
+    if "unable to open" in message or "readonly" in message:
+        return f"cannot be opened ({message}); let its file and its folder be read and written, and run again"
     if "disk" in message or "full" in message:
         return f"cannot be written ({message}); free some space and run again, nothing stored is lost"
     return message

@@ -2,15 +2,10 @@
 
 from dataclasses import dataclass
 
-from harvester.records import Outcome
+from harvester.records import Json, Outcome
 
-
-@dataclass(frozen=True, slots=True)
-class HandedOut:
-    """Every open request up to this id may have been sent from now on."""
-
-    run_id: int
-    request_id: int
+TEACHER = "teacher"
+"""The name under which money is counted where a recipe has one teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +18,9 @@ class Replied:
     raw: bytes
     cost_nusd: int
     attempts: int
+    teacher: str = TEACHER
+    other_model: str | None = None  # that it names, where it is not the one that was asked
+    decoded: Json = None  # what the bytes spell, where that is known; not stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +39,24 @@ class Lost:
 
     run_id: int
     cost_nusd: int
+    teacher: str = TEACHER
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """How far a run is, for those who look at it from outside."""
+
+    run_id: int
+    progress: Json
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What the rules made of one row."""
 
-    row_id: str
+    row: int  # id in the table of rows
     rules: str
     outcome: Outcome
 
 
-Event = HandedOut | Replied | Unanswered | Lost | Judged
+Event = Replied | Unanswered | Lost | Reported | Judged

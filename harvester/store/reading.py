@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
 from harvester.records import Json, Outcome
+from harvester.store.conditions import unjudged
+from harvester.store.counting import Counts, count
 from harvester.store.engine import explained, reading_engine
 from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
@@ -34,6 +36,7 @@ class StoredReply:
 class StoredRow:
     """One row of a plan: its seed and sample, its request, and its reply where there is one."""
 
+    id: int  # in the table of rows
     row_id: str
     request_key: str
     request_body: bytes
@@ -52,15 +55,23 @@ class StoredRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """What a store holds of one recipe."""
+class ToJudge:
+    """What of a row its answer is judged by; `seed` is empty where nothing looks at it."""
 
-    requests: Mapping[str, int]  # by state
-    rows: Mapping[str, int]  # by split
-    judged: Mapping[tuple[str, bool, str | None], int]  # (split, accepted, drop reason)
-    failures: Mapping[str, int]  # reason → requests
-    spent_nusd: int
-    minutes: float  # of collecting
+    request_id: int
+    row: int  # id in the table of rows
+    seed: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How a run is or was. Without an end it is under way or was killed: `lock.holder` tells which."""
+
+    run_id: int
+    started_at: str  # ISO 8601, UTC
+    ended_at: str | None
+    outcome: str | None
+    progress: Json  # as it last reported
 
 
 class StoreReader:
@@ -74,7 +85,10 @@ class StoreReader:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with explained(self._path), self._engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except (ValueError, TypeError) as error:  # neither JSON nor text any more, or of another type
+                raise StoreUnusable(f"{self._path}: damaged ({error}); `harvester verify` lists all of it") from error
 
     @classmethod
     @contextmanager
@@ -100,15 +114,19 @@ class StoreReader:
         """Every row of a plan, in the order of its seeds and samples, streamed."""
         return self._stream(_rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample))
 
-    def rows_of_requests(self, plan_id: int, request_ids: Sequence[int]) -> list[StoredRow]:
-        """The rows that share these requests."""
-        query = _rows_query().where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
+    def to_judge(self, plan_id: int, request_ids: Sequence[int], *, with_seeds: bool) -> list[ToJudge]:
+        """The rows that share these requests; with their seeds, where the rules look at them."""
+        query = select(rows.c.request_id, rows.c.id, seeds.c.data if with_seeds else literal_column("'{}'"))
+        if with_seeds:
+            query = query.join(seeds, seeds.c.seed_id == rows.c.seed_id)
+        query = query.where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
         with self._reading() as connection:
-            return [_stored_row(row) for row in connection.execute(query)]
+            found = connection.execute(query).all()
+            return [ToJudge(request_id, row, json.loads(data)) for request_id, row, data in found]
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
-        """Rows whose reply was never judged, or by other rules."""
-        yield from self._stream(_rows_query().where(_answered(plan_id), _stale(rules)))
+        """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
+        yield from self._stream(_rows_query(answered=True).where(*unjudged(plan_id, rules)))
 
     def count_unjudged(self, plan_id: int, rules: str) -> int:
         """How many rows `unjudged` would give."""
@@ -116,15 +134,15 @@ class StoreReader:
             select(func.count())
             .select_from(rows)
             .join(replies, replies.c.request_id == rows.c.request_id)
-            .outerjoin(outcomes, outcomes.c.row_id == rows.c.row_id)
-            .where(rows.c.plan_id == plan_id, _stale(rules))
+            .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+            .where(*unjudged(plan_id, rules))
         )
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
 
     def answered(self, plan_id: int) -> Iterator[StoredRow]:
         """Rows that have a reply."""
-        yield from self._stream(_rows_query().where(_answered(plan_id)))
+        yield from self._stream(_rows_query(answered=True).where(rows.c.plan_id == plan_id))
 
     def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
         with self._reading() as connection:
@@ -133,47 +151,24 @@ class StoreReader:
 
     def counts(self, plan_id: int) -> Counts:
         """Totals for `status`."""
-        of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))
-        states = select(requests.c.state, func.count()).where(of_plan).group_by(requests.c.state)
-        splits = select(rows.c.split, func.count()).where(rows.c.plan_id == plan_id).group_by(rows.c.split)
-        by_outcome = (rows.c.split, outcomes.c.accepted, outcomes.c.drop_reason)
-        judged = (
-            select(*by_outcome, func.count())
-            .join(outcomes, outcomes.c.row_id == rows.c.row_id)
-            .where(rows.c.plan_id == plan_id)
-            .group_by(*by_outcome)
-        )
-        failures = (
-            select(requests.c.reason, func.count())
-            .where(of_plan, requests.c.reason.is_not(None))
-            .group_by(requests.c.reason)
-        )
         with self._reading() as connection:
-            paid = connection.execute(select(func.coalesce(func.sum(replies.c.cost_nusd), 0))).scalar_one()
-            lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
-            seconds = connection.execute(select(func.coalesce(func.sum(runs.c.seconds), 0))).scalar_one()
-            return Counts(
-                requests=dict(connection.execute(states).all()),
-                rows=dict(connection.execute(splits).all()),
-                judged={(split, bool(ok), why): count for split, ok, why, count in connection.execute(judged)},
-                failures=dict(connection.execute(failures).all()),
-                spent_nusd=int(paid) + int(lost),
-                minutes=round(seconds / 60, 2),
-            )
+            return count(connection, plan_id)
+
+    def last_run(self, recipe: str) -> RunState | None:
+        """The recipe's latest run."""
+        query = select(runs).where(runs.c.recipe == recipe).order_by(runs.c.id.desc()).limit(1)
+        with self._reading() as connection:
+            run = connection.execute(query).first()
+        if run is None:
+            return None
+        progress = None if run.progress is None else json.loads(run.progress)
+        return RunState(run.id, run.started_at, run.ended_at, run.outcome, progress)
 
 
-def _stale(rules: str) -> ColumnElement[bool]:
-    return or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
-
-
-def _answered(plan_id: int) -> ColumnElement[bool]:
-    return and_(rows.c.plan_id == plan_id, replies.c.request_id.is_not(None))
-
-
-def _rows_query() -> Select[tuple[object, ...]]:
+def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
     return (
         select(
-            rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
+            rows.c.id, rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
             seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
@@ -182,13 +177,18 @@ def _rows_query() -> Select[tuple[object, ...]]:
         )
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
-        .outerjoin(replies, replies.c.request_id == requests.c.id)
+        .join(replies, replies.c.request_id == requests.c.id, isouter=not answered)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
-        .outerjoin(outcomes, outcomes.c.row_id == rows.c.row_id)
+        .outerjoin(outcomes, outcomes.c.id == rows.c.id)
     )  # fmt: skip
 
 
-def _inflated(blob: bytes, what: str) -> bytes:
+def inflated(blob: bytes, what: str) -> bytes:
+    """The bytes as they were before the store compressed them.
+
+    Raises:
+        StoreUnusable: they are damaged; `what` they are is in the message.
+    """
     try:
         return zlib.decompress(blob)
     except zlib.error as error:
@@ -199,12 +199,13 @@ def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
     reply = None
     if row.raw is not None:
         terms = json.loads(row.terms)
-        raw = _inflated(row.raw, f"the reply to request {row.key}")
+        raw = inflated(row.raw, f"the reply to request {row.key}")
         reply = StoredReply(raw, row.cost_nusd, row.received_at, row.name, row.provider, terms)
     return StoredRow(
+        id=row.id,
         row_id=row.row_id,
         request_key=row.key,
-        request_body=_inflated(row.body, f"request {row.key}"),
+        request_body=inflated(row.body, f"request {row.key}"),
         state=row.state,
         reason=row.reason,
         step=row.step,

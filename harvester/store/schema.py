@@ -12,10 +12,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
     text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -32,6 +33,9 @@ plans = Table(
     Column("fingerprint", String, nullable=False),
     Column("recipe_text", Text, nullable=False),
     Column("created_at", String, nullable=False),
+    # Every answered row was judged by these rules, as far as the runs up to `judged_run` answered it.
+    Column("judged_rules", String),
+    Column("judged_run", Integer),
 )
 
 seeds = Table(
@@ -65,7 +69,11 @@ requests = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("reason", Text),  # why it failed
 )
-Index("requests_open", requests.c.id, sqlite_where=text(f"state = '{PENDING}'"))
+# The id is in every SQLite index as its last column, so this one also gives the order in which requests are asked.
+Index("requests_open", requests.c.state, sqlite_where=text(f"state <> '{ANSWERED}'"))
+
+OPEN = requests.c.state != literal_column(f"'{ANSWERED}'")
+"""The term by which SQLite sees that `requests_open` will do; a bound value would hide it."""
 
 rows = Table(
     "rows",
@@ -82,7 +90,7 @@ rows = Table(
     Column("request_id", ForeignKey("requests.id"), nullable=False),
 )
 Index("rows_in_order", rows.c.plan_id, rows.c.position, rows.c.sample)
-Index("rows_of_request", rows.c.request_id)
+Index("rows_of_request", rows.c.request_id, rows.c.plan_id)
 
 replies = Table(
     "replies",
@@ -94,17 +102,19 @@ replies = Table(
     Column("sha256", LargeBinary, nullable=False),  # of the bytes as they came
     Column("cost_nusd", BigInteger, nullable=False),
     Column("received_at", String, nullable=False),  # ISO 8601, UTC
+    Column("other_model", Text),  # that the reply names, where it is not the one that was asked
 )
+Index("replies_of_run", replies.c.run_id)
+Index("replies_of_other_models", replies.c.other_model, sqlite_where=text("other_model IS NOT NULL"))
 
 # What the rules of the day made of a reply: can be recomputed at any time, kept so that `status` need not.
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("row_id", String, primary_key=True),
+    Column("id", ForeignKey("rows.id"), primary_key=True),  # a number: counting them reads two tables in one order
     Column("rules", String, nullable=False),  # digest of the rules
     Column("accepted", Boolean, nullable=False),
     Column("drop_reason", Text),
-    sqlite_with_rowid=False,
 )
 
 runs = Table(
@@ -119,6 +129,18 @@ runs = Table(
     Column("seconds", Integer),
     Column("handed_out", Integer, nullable=False, server_default="0"),  # highest request id given to a worker
     Column("uncertain", Integer, nullable=False, server_default="0"),  # killed: at most so many were sent unanswered
-    Column("lost_nusd", BigInteger, nullable=False, server_default="0"),  # sent, perhaps billed, never answered
     Column("outcome", Text),
+    Column("progress", Text),  # JSON, as the run last reported it
+    Column("judged_rules", String),  # every row of its plan that it answered was judged by these rules
+)
+
+# Running totals, in the same commit as what they count: what something cost is known without reading the replies.
+spending = Table(
+    "spending",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("teacher", Text, primary_key=True),  # by name
+    Column("answered_nusd", BigInteger, nullable=False),  # what its stored replies cost
+    Column("lost_nusd", BigInteger, nullable=False),  # sent, perhaps billed, and nothing was stored for it
+    sqlite_with_rowid=False,
 )

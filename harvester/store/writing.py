@@ -1,42 +1,26 @@
 """The store's one writer."""
 
-import hashlib
 import json
-import zlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
 
-from harvester.errors import StoreUnusable
-from harvester.records import Json, Request, Seed, canonical, digest
-from harvester.store.engine import explain, writing_engine
-from harvester.store.events import Event, HandedOut, Judged, Lost, Replied, Unanswered
+from harvester.records import Json, Request, Seed, digest
+from harvester.store.applying import utc_now, write
+from harvester.store.conditions import in_plan
+from harvester.store.engine import explained, writing_engine
+from harvester.store.events import TEACHER, Event, Lost
 from harvester.store.lock import sole_writer
-from harvester.store.schema import (
-    ANSWERED,
-    EXHAUSTED,
-    FAILED,
-    PENDING,
-    outcomes,
-    plans,
-    replies,
-    requests,
-    rows,
-    runs,
-    seeds,
-    teachers,
-)
+from harvester.store.mark import Mark
+from harvester.store.plans import Planned, add_rows, as_text
+from harvester.store.reading import inflated
+from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, runs, spending, teachers
 
-CHUNK = 1000
-ROW_ID_LENGTH = 32
 DONE, STOPPED, KILLED = "done", "stopped", "killed"
 ORDERLY = (DONE, STOPPED)
 """Outcomes of a run; a killed one is closed by the next."""
@@ -59,17 +43,13 @@ class KilledRun:
     bodies: list[bytes]
 
 
-def utc_now() -> str:
-    """The wall clock, ISO 8601: for the record only, nothing is paced by it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
 class StoreWriter:
     """Writes to one store; made by `open`, used from one thread at a time."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, mark: Mark) -> None:
         self.path = path
         self.engine = engine
+        self.mark = mark
 
     @classmethod
     @contextmanager
@@ -79,20 +59,17 @@ class StoreWriter:
         Raises:
             StoreUnusable: another process writes to it, or it cannot be written.
         """
-        with sole_writer(path):
+        with sole_writer(path), Mark.beside(path) as mark:
             engine = writing_engine(path)
             try:
-                yield cls(path, engine)
+                yield cls(path, engine, mark)
             finally:
                 engine.dispose()
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise StoreUnusable(f"{self.path}: {explain(error)}") from error
+        with explained(self.path), self.engine.begin() as connection:
+            yield connection
 
     # --- planning
 
@@ -112,22 +89,16 @@ class StoreWriter:
         """
         with self._transaction() as connection:
             values = {"recipe": recipe, "fingerprint": fingerprint, "recipe_text": text, "created_at": utc_now()}
-            plan_id = connection.execute(insert(plans).values(**values).returning(plans.c.id)).scalar_one()
-            chunk: list[tuple[int, Seed, Sequence[Request]]] = []
-            for position, (seed, asked) in enumerate(planned):
-                chunk.append((position, seed, asked))
-                if len(chunk) == CHUNK:
-                    _add_chunk(connection, (plan_id, recipe, step), chunk)
-                    chunk.clear()
-            _add_chunk(connection, (plan_id, recipe, step), chunk)
-        return int(plan_id)
+            plan_id = int(connection.execute(insert(plans).values(**values).returning(plans.c.id)).scalar_one())
+            add_rows(connection, Planned(plan_id, recipe, step), planned)
+        return plan_id
 
     # --- running
 
     def teacher_id(self, *, name: str, provider: str, identity: str, terms: Json, price: Json) -> int:
         """The id of a teacher as it is today: another licence or price is another entry."""
         values = {"name": name, "provider": provider, "identity": identity}
-        values |= {"terms": _text(terms), "price": _text(price)}
+        values |= {"terms": as_text(terms), "price": as_text(price)}
         fingerprint = digest(values)
         with self._transaction() as connection:
             connection.execute(insert(teachers).values(fingerprint=fingerprint, **values).on_conflict_do_nothing())
@@ -139,11 +110,15 @@ class StoreWriter:
         with self._transaction() as connection:
             found = connection.execute(select(runs).where(runs.c.ended_at.is_(None))).all()
             return [
-                KilledRun(
-                    run.id, run.price and json.loads(run.price), _maybe_sent(connection, run.plan_id, run.handed_out)
-                )
+                KilledRun(run.id, run.price and json.loads(run.price), self._maybe_sent(connection, run))
                 for run in found
             ]
+
+    def _maybe_sent(self, connection: Connection, run: Row[Any]) -> list[bytes]:
+        handed_out = max(run.handed_out, self.mark.of(run.id))
+        sent = (OPEN, requests.c.state == PENDING, requests.c.id <= handed_out, in_plan(run.plan_id))
+        query = select(requests.c.id, requests.c.body).where(*sent)
+        return [inflated(row.body, f"{self.path}: request {row.id}") for row in connection.execute(query)]
 
     def uncertain(self, recipe: str) -> int:
         """How many requests the recipe's runs that were killed since its last orderly one may have sent in vain."""
@@ -153,185 +128,81 @@ class StoreWriter:
         with self._transaction() as connection:
             return int(connection.execute(query.where(of_recipe, runs.c.id > orderly.scalar_subquery())).scalar_one())
 
-    def end_run(self, run_id: int, *, outcome: str, seconds: float = 0, lost_nusd: int = 0, uncertain: int = 0) -> None:
-        """Write down how a run ended."""
-        values = {
-            "ended_at": utc_now(),
-            "outcome": outcome,
-            "seconds": round(seconds),
-            "uncertain": uncertain,
-            "lost_nusd": runs.c.lost_nusd + lost_nusd,
-        }
+    def end_run(
+        self,
+        run_id: int,
+        *,
+        outcome: str,
+        seconds: float = 0,
+        lost_nusd: int = 0,
+        uncertain: int = 0,
+        teacher: str = TEACHER,
+    ) -> None:
+        """Write down how a run ended, and what it may have lost on the way."""
+        values = {"ended_at": utc_now(), "outcome": outcome, "seconds": round(seconds), "uncertain": uncertain}
         with self._transaction() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+            if lost_nusd:
+                write(connection, [Lost(run_id, lost_nusd, teacher)])
 
     def begin_run(self, plan_id: int, recipe: str, price: Json, *, retry_failed: bool = False) -> int:
         """Start a run: what ran out of attempts last time is open again, with `retry_failed` all that failed."""
         reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
-            of_plan = requests.c.id.in_(select(rows.c.request_id).where(rows.c.plan_id == plan_id))
-            connection.execute(
-                update(requests).where(requests.c.state.in_(reopened), of_plan).values(state=PENDING, reason=None)
-            )
-            values = {"plan_id": plan_id, "recipe": recipe, "price": _text(price), "started_at": utc_now()}
-            return int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
+            again = (OPEN, requests.c.state.in_(reopened), in_plan(plan_id))
+            connection.execute(update(requests).where(*again).values(state=PENDING, reason=None))
+            values = {"plan_id": plan_id, "recipe": recipe, "price": as_text(price), "started_at": utc_now()}
+            run_id = int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
+            self.mark.move(run_id, 0)
+        return run_id
 
     def pending(self, plan_id: int, *, after: int, limit: int) -> list[Pending]:
         """The plan's next open requests, in order, with ids above `after`."""
         query = (
             select(requests.c.id, requests.c.body)
-            .where(requests.c.state == PENDING, requests.c.id > after, _in_plan(plan_id))
+            .where(OPEN, requests.c.state == PENDING, requests.c.id > after, in_plan(plan_id))
             .order_by(requests.c.id)
             .limit(limit)
         )
         with self._transaction() as connection:
-            return [Pending(row.id, zlib.decompress(row.body)) for row in connection.execute(query)]
+            return [
+                Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"))
+                for row in connection.execute(query)
+            ]
 
     def count_pending(self, plan_id: int) -> int:
         """How many of the plan's requests are open."""
-        query = select(func.count()).select_from(requests).where(requests.c.state == PENDING, _in_plan(plan_id))
+        is_open = (OPEN, requests.c.state == PENDING, in_plan(plan_id))
+        query = select(func.count()).select_from(requests).where(*is_open)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def spent_nusd(self) -> int:
-        """What the store cost so far, in nano-dollars, with what was lost on the way."""
+    def spent_nusd(self, *, teacher: str | None = None, run_id: int | None = None) -> int:
+        """What the store cost so far, in nano-dollars, with what was lost on the way; of one teacher, of one run."""
+        query = select(func.coalesce(func.sum(spending.c.answered_nusd + spending.c.lost_nusd), 0))
+        if teacher is not None:
+            query = query.where(spending.c.teacher == teacher)
+        if run_id is not None:
+            query = query.where(spending.c.run_id == run_id)
         with self._transaction() as connection:
-            paid = connection.execute(select(func.coalesce(func.sum(replies.c.cost_nusd), 0))).scalar_one()
-            lost = connection.execute(select(func.coalesce(func.sum(runs.c.lost_nusd), 0))).scalar_one()
-        return int(paid) + int(lost)
+            return int(connection.execute(query).scalar_one())
+
+    def all_judged(self, run_id: int, rules: str) -> None:
+        """Note that every row of its plan that a run answered was judged by these rules."""
+        with self._transaction() as connection:
+            connection.execute(update(runs).where(runs.c.id == run_id).values(judged_rules=rules))
+
+    def plan_judged(self, plan_id: int, rules: str) -> None:
+        """Note that every answered row of a plan was judged by these rules, whoever answered it."""
+        latest = select(func.max(runs.c.id)).scalar_subquery()
+        values = {"judged_rules": rules, "judged_run": func.coalesce(latest, 0)}
+        with self._transaction() as connection:
+            connection.execute(update(plans).where(plans.c.id == plan_id).values(values))
 
     def apply(self, events: Sequence[Event]) -> None:
         """Commit a group of events; when this returns they are on disk."""
-        if not events:
-            return
-        groups: defaultdict[type, list[Event]] = defaultdict(list)
-        for event in events:
-            groups[type(event)].append(event)
-        with self._transaction() as connection:
-            for kind, group in groups.items():
-                _WRITE[kind](connection, group)
-
-
-def _text(value: Json) -> str:
-    return canonical(value).decode()
-
-
-def _in_plan(plan_id: int) -> ColumnElement[bool]:
-    return exists().where(rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
-
-
-def _maybe_sent(connection: Connection, plan_id: int, handed_out: int) -> list[bytes]:
-    query = select(requests.c.body).where(requests.c.state == PENDING, requests.c.id <= handed_out, _in_plan(plan_id))
-    return [zlib.decompress(body) for body in connection.execute(query).scalars()]
-
-
-def _add_chunk(
-    connection: Connection, plan: tuple[int, str, str], chunk: Sequence[tuple[int, Seed, Sequence[Request]]]
-) -> None:
-    if not chunk:
-        return
-    plan_id, recipe, step = plan
-    connection.execute(
-        insert(seeds).on_conflict_do_nothing(),
-        [{"seed_id": seed.seed_id, "data": _text(seed.data)} for _, seed, _ in chunk],
-    )
-    asked = [request for _, _, of_seed in chunk for request in of_seed]
-    new = [{"key": request.key, "body": zlib.compress(request.body, 1)} for request in asked]
-    connection.execute(insert(requests).on_conflict_do_nothing(), new)
-    values = [
-        {
-            "row_id": digest([recipe, step, seed.split, seed.seed_id, sample, request.key])[:ROW_ID_LENGTH],
-            "plan_id": plan_id,
-            "position": position,
-            "step": step,
-            "split": seed.split,
-            "seed_id": seed.seed_id,
-            "sample": sample,
-            "reference": None if seed.reference is None else _text(seed.reference),
-            "its_key": request.key,
-        }
-        for position, seed, of_seed in chunk
-        for sample, request in enumerate(of_seed)
-    ]
-    request_id = select(requests.c.id).where(requests.c.key == bindparam("its_key")).scalar_subquery()
-    statement = insert(rows).values(request_id=request_id)
-    moved = {name: statement.excluded[name] for name in ("plan_id", "position", "reference")}
-    connection.execute(statement.on_conflict_do_update(index_elements=["row_id"], set_=moved), values)
-
-
-def _write_handed_out(connection: Connection, events: Sequence[HandedOut]) -> None:
-    last = max(events, key=lambda event: event.request_id)
-    connection.execute(update(runs).where(runs.c.id == last.run_id).values(handed_out=last.request_id))
-
-
-def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
-    now = utc_now()
-    connection.execute(
-        insert(replies).on_conflict_do_nothing(),  # the first answer stays
-        [
-            {
-                "request_id": event.request_id,
-                "teacher_id": event.teacher_id,
-                "run_id": event.run_id,
-                "raw": zlib.compress(event.raw, 1),
-                "sha256": hashlib.sha256(event.raw).digest(),
-                "cost_nusd": event.cost_nusd,
-                "received_at": now,
-            }
-            for event in events
-        ],
-    )
-    _set_states(connection, [(event.request_id, ANSWERED, None, event.attempts) for event in events])
-
-
-def _write_unanswered(connection: Connection, events: Sequence[Unanswered]) -> None:
-    _set_states(
-        connection,
-        [(event.request_id, EXHAUSTED if event.again else FAILED, event.reason, event.attempts) for event in events],
-    )
-
-
-def _set_states(connection: Connection, states: Sequence[tuple[int, str, str | None, int]]) -> None:
-    statement = (
-        update(requests)
-        .where(requests.c.id == bindparam("request_id"))
-        .values(
-            state=bindparam("to_state"),
-            reason=bindparam("why"),
-            attempts=requests.c.attempts + bindparam("tried"),
-        )
-    )
-    names = ("request_id", "to_state", "why", "tried")
-    connection.execute(statement, [dict(zip(names, state, strict=True)) for state in states])
-
-
-def _write_lost(connection: Connection, events: Sequence[Lost]) -> None:
-    for event in events:
-        more = runs.c.lost_nusd + event.cost_nusd
-        connection.execute(update(runs).where(runs.c.id == event.run_id).values(lost_nusd=more))
-
-
-def _write_judged(connection: Connection, events: Sequence[Judged]) -> None:
-    statement = insert(outcomes)
-    replaced = {name: statement.excluded[name] for name in ("rules", "accepted", "drop_reason")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["row_id"], set_=replaced),
-        [
-            {
-                "row_id": event.row_id,
-                "rules": event.rules,
-                "accepted": event.outcome.accepted,
-                "drop_reason": event.outcome.drop_reason,
-            }
-            for event in events
-        ],
-    )
-
-
-_WRITE: dict[type, Callable[[Connection, Sequence[Any]], None]] = {
-    HandedOut: _write_handed_out,
-    Replied: _write_replied,
-    Unanswered: _write_unanswered,
-    Lost: _write_lost,
-    Judged: _write_judged,
-}
+        if events:
+            with self._transaction() as connection:
+                write(connection, events)
+                handed_out = {"handed_out": self.mark.request_id}
+                connection.execute(update(runs).where(runs.c.id == self.mark.run_id).values(handed_out))

@@ -15,14 +15,9 @@ import pytest
 from harvester.errors import StoreUnusable
 from harvester.records import Request, Seed
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.events import Event, HandedOut, Replied
+from harvester.store.events import Event, Replied
 from harvester.store.journal import Journal
 from harvester.store.schema import REVISIONS, metadata
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "harvest.db"
 
 
 def add_plan(store: StoreWriter, count: int = 3, fingerprint: str = "f") -> int:
@@ -68,7 +63,7 @@ def hold(path: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_a_second_writer_is_refused_and_told_who_holds_the_store(path: Path) -> None:
+def test_fault_05_a_second_writer_is_refused_and_told_who_holds_the_store(path: Path) -> None:
     holder = hold(path)
     try:
         with pytest.raises(StoreUnusable, match=f"in use by process {holder.pid} on "), StoreWriter.open(path):
@@ -121,13 +116,37 @@ def test_the_first_answer_to_a_request_stays(path: Path) -> None:
 def test_a_killed_run_is_found_with_what_it_may_have_sent(path: Path) -> None:
     with StoreWriter.open(path) as store:
         run = begin(store, add_plan(store, count=5))
-        store.apply([HandedOut(run, 3), reply(store, run, 1)])
+        store.mark.move(run, 3)
+        store.apply([reply(store, run, 1)])
         (killed,) = store.killed_runs()
         assert (killed.run_id, killed.price, len(killed.bodies)) == (run, {"input": "1"}, 2)
         store.end_run(run, outcome="killed", lost_nusd=7, uncertain=2)
         assert store.killed_runs() == []
         assert (store.uncertain("toy"), store.uncertain("another")) == (2, 0)
         assert store.spent_nusd() == 5 + 7
+
+
+def test_what_was_handed_out_since_the_last_commit_is_found_too(path: Path) -> None:
+    with StoreWriter.open(path) as store:
+        run = begin(store, add_plan(store, count=5))
+        store.mark.move(run, 2)
+        store.apply([reply(store, run, 1)])
+        store.mark.move(run, 4)
+    with StoreWriter.open(path) as store:
+        assert len(store.killed_runs()[0].bodies) == 3
+    path.with_name(path.name + ".mark").unlink()  # as in a copy of the store alone: the last commit knows
+    with StoreWriter.open(path) as store:
+        assert len(store.killed_runs()[0].bodies) == 1
+
+
+def test_the_mark_of_a_store_that_is_gone_says_nothing_about_the_next(path: Path) -> None:
+    with StoreWriter.open(path) as store:
+        store.mark.move(begin(store, add_plan(store, count=5)), 5)
+    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        file.unlink(missing_ok=True)
+    with StoreWriter.open(path) as store:
+        begin(store, add_plan(store, count=5))
+        assert store.killed_runs()[0].bodies == []
 
 
 def test_a_failing_plan_leaves_the_store_as_it_was(path: Path) -> None:
@@ -157,7 +176,8 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
         events = [reply(store, run, number) for number in range(1, 21)]
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())
-            await asyncio.gather(*[journal.put(event) for event in events])
+            for event in events:
+                journal.put(event)
             journal.close()
 
     with StoreWriter.open(path) as store:

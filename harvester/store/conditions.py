@@ -1,0 +1,25 @@
+"""Conditions that several queries have in common, written so that SQLite answers them from an index."""
+
+from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select
+
+from harvester.store.schema import outcomes, plans, replies, requests, rows, runs
+
+
+def in_plan(plan_id: int) -> ColumnElement[bool]:
+    """Whether a row of the plan needs the request."""
+    return exists().where(rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
+
+
+def unjudged(plan_id: int, rules: str) -> tuple[ColumnElement[bool], ...]:
+    """Terms over rows, replies and outcomes; only the replies of runs that may have left some are looked at.
+
+    Those are the runs since the plan was last found to be judged by these rules, but for those that judged what they
+    answered themselves.
+    """
+    known = select(plans.c.judged_run).where(plans.c.id == plan_id, plans.c.judged_rules == rules).scalar_subquery()
+    itself = and_(runs.c.plan_id == plan_id, runs.c.judged_rules.is_not(None), runs.c.judged_rules == rules)
+    suspects = select(runs.c.id).where(runs.c.id > func.coalesce(known, 0), not_(itself))
+    # Plus nothing, so that SQLite begins with the few runs and not with the plan's every row.
+    of_plan = rows.c.plan_id + 0 == plan_id
+    stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
+    return replies.c.run_id.in_(suspects), of_plan, stale

@@ -1,0 +1,67 @@
+"""What a store holds of one recipe, in numbers."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, func, select
+
+from harvester.store.conditions import in_plan
+from harvester.store.schema import ANSWERED, OPEN, outcomes, replies, requests, rows, runs, spending
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a store holds of one recipe."""
+
+    requests: Mapping[str, int]  # by state
+    rows: Mapping[str, int]  # by split
+    judged: Mapping[tuple[str, bool, str | None], int]  # (split, accepted, drop reason)
+    failures: Mapping[str, int]  # reason → requests
+    spent_nusd: int  # by the whole store
+    minutes: float  # of collecting
+    other_models: Mapping[str, int]  # model that replies name, where it is not the one that was asked → replies
+
+
+def count(connection: Connection, plan_id: int) -> Counts:
+    """Totals of a plan; what is answered is not looked at one by one."""
+    judgement = (rows.c.split, outcomes.c.accepted, outcomes.c.drop_reason)
+    of_rows = (
+        select(*judgement, func.count())
+        .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+        .where(rows.c.plan_id == plan_id)
+        .group_by(*judgement)
+    )
+    state = (requests.c.state, requests.c.reason)
+    unanswered = select(*state, func.count()).where(OPEN, in_plan(plan_id)).group_by(*state)
+    # Plus nothing: read from one index in the order of requests, instead of row by row.
+    asked = select(rows.c.request_id).where(rows.c.plan_id + 0 == plan_id).group_by(rows.c.request_id)
+    spent = select(func.coalesce(func.sum(spending.c.answered_nusd + spending.c.lost_nusd), 0))
+    seconds = select(func.coalesce(func.sum(runs.c.seconds), 0))
+    states, failures, splits = Counter[str](), Counter[str](), Counter[str]()
+    states[ANSWERED] = connection.execute(select(func.count()).select_from(asked.subquery())).scalar_one()
+    for name, reason, number in connection.execute(unanswered):
+        states.update({name: number, ANSWERED: -number})
+        if reason is not None:
+            failures[reason] += number
+    judged = {}
+    for split, accepted, why, number in connection.execute(of_rows):
+        splits[split] += number
+        if accepted is not None:
+            judged[split, bool(accepted), why] = number
+    return Counts(
+        requests=dict(+states),
+        rows=dict(splits),
+        judged=judged,
+        failures=dict(failures),
+        spent_nusd=int(connection.execute(spent).scalar_one()),
+        minutes=round(connection.execute(seconds).scalar_one() / 60, 2),
+        other_models=dict(connection.execute(_other_models(plan_id)).all()),
+    )
+
+
+def _other_models(plan_id: int) -> Select[Any]:
+    of_plan = exists().where(rows.c.request_id == replies.c.request_id, rows.c.plan_id == plan_id)
+    other = replies.c.other_model
+    return select(other, func.count()).where(other.is_not(None), of_plan).group_by(other)

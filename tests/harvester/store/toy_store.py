@@ -1,0 +1,53 @@
+"""A small store for the tests of this folder."""
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+
+from harvester.records import Outcome, Request, Seed
+from harvester.store import StoreWriter
+from harvester.store.events import Judged, Replied
+
+MIGRATIONS = Path(__file__).parents[3] / "harvester/store/migrations"
+RULES = "digest of some rules"
+
+
+def add_plan(store: StoreWriter, count: int = 3, *, recipe: str = "toy", fingerprint: str = "f") -> int:
+    """`count` seeds; those of every recipe share their requests."""
+    planned = [
+        (Seed(f"seed{n}", "train", {"text": str(n)}), [Request(f"key{n}", b'{"messages":[],"model":"m"}')])
+        for n in range(count)
+    ]
+    return store.add_plan(recipe, "answer", fingerprint, "text", planned)
+
+
+def begin(store: StoreWriter, plan_id: int, *, recipe: str = "toy") -> int:
+    return store.begin_run(plan_id, recipe, {"input": "1"})
+
+
+def replied(store: StoreWriter, run_id: int, request_id: int, **more: object) -> Replied:
+    teacher_id = store.teacher_id(name="teacher", provider="p", identity="i", terms={}, price=None)
+    values = {"raw": b"raw", "cost_nusd": 5, "attempts": 1, **more}
+    return Replied(request_id, teacher_id, run_id, **values)  # type: ignore[arg-type]
+
+
+def judged(path: Path, request_id: int, rules: str = RULES) -> list[Judged]:
+    """Outcomes of every row that shares a request."""
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT id FROM rows WHERE request_id = ?", [request_id]).fetchall()
+    connection.close()
+    return [Judged(row, rules, Outcome(accepted=True, drop_reason=None)) for (row,) in found]
+
+
+def make_empty(path: Path, revision: str) -> None:
+    """A store as the Harvester of that schema made it."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
