@@ -11,6 +11,7 @@ from harvester.planning import planned
 from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.records import Message, Seed
+from harvester.secrets_in_seeds import Scan, Secret
 from harvester.verify.json_schema import JSON_SCHEMA
 
 SHOWN = 3
@@ -30,6 +31,7 @@ class Estimate:
     output_tokens: tuple[int, int] | None  # None without max_tokens
     usd: tuple[float, float] | None  # None without max_tokens or a price
     prompts: tuple[list[Message], ...]  # the first few, rendered
+    secrets: tuple[Secret, ...]  # in the prompts; `secrets_in_seeds.require_none` refuses them
 
 
 def estimate(recipe: Recipe) -> Estimate:
@@ -44,6 +46,7 @@ def estimate(recipe: Recipe) -> Estimate:
     prompts: list[list[Message]] = []
     student = student_template(recipe)
     splits: set[str] = set()
+    scan = Scan(recipe)
     for seed, asked in planned(recipe):
         if student:
             student.render(seed.data)
@@ -53,12 +56,14 @@ def estimate(recipe: Recipe) -> Estimate:
         seeds += 1
         requests += len(asked)
         most_input += worst_case_tokens(asked[0].body)[0] * len(asked)
+        messages = json.loads(asked[0].body)["messages"]
+        scan.look(seed, messages)
         if len(prompts) < SHOWN:
-            prompts.append(json.loads(asked[0].body)["messages"])
+            prompts.append(messages)
     input_tokens = (most_input // LOW_BYTES_PER_TOKEN, most_input)
     output_tokens = _output_tokens(recipe, requests)
     cost = _usd(recipe, input_tokens, output_tokens)
-    return Estimate(seeds, requests, input_tokens, output_tokens, cost, tuple(prompts))
+    return Estimate(seeds, requests, input_tokens, output_tokens, cost, tuple(prompts), scan.found)
 
 
 def _require_sources(recipe: Recipe, first: Seed) -> None:

@@ -1,14 +1,15 @@
 """What differs between providers: read from profiles.yaml, matched by host or named by the recipe."""
 
+import email.utils
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib import resources
+from typing import Any
 
-import yaml
+from harvester.yaml_text import packaged
 
 KINDS = ("requests", "tokens")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -32,7 +33,7 @@ class RateHeaders:
     remaining: str = ""
     reset: str = ""
 
-    def read(self, headers: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Remaining:
+    def read(self, headers: Mapping[str, str]) -> Remaining:
         """The limits in a reply's headers (names in lower case). Missing, zero, negative or nonsense: nothing said."""
         if not self.limit:
             return Remaining()
@@ -41,7 +42,7 @@ class RateHeaders:
             seconds
             for kind, limit in zip(KINDS, limits, strict=True)
             if limit and headers.get(self.remaining.format(kind=kind), "").strip() == "0"
-            and (seconds := seconds_until(headers.get(self.reset.format(kind=kind), ""), now()))
+            and (seconds := seconds_until(headers.get(self.reset.format(kind=kind), ""), replied_at(headers)))
         ]  # fmt: skip
         return Remaining(limits[0], limits[1], max(spent, default=None))
 
@@ -52,24 +53,33 @@ class Profile:
 
     id: str
     hosts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # variables that hold this provider's keys
     headers: RateHeaders = RateHeaders()
     max_tokens: str = "max_tokens"
     logprobs: int = 20
+    stream: bool = False
+    stream_usage: bool = True
+
+
+@cache
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = packaged("profiles.yaml")
+    return data
 
 
 @cache
 def profiles() -> dict[str, Profile]:
     """Every known provider, by id."""
-    data = yaml.safe_load(resources.files("harvester").joinpath("profiles.yaml").read_text(encoding="utf-8"))
     return {
         entry["id"]: Profile(
             **{
                 **entry,
                 "hosts": tuple(entry.get("hosts", ())),
+                "keys": tuple(entry.get("keys", ())),
                 "headers": RateHeaders(**entry.get("headers", {})),
             }
         )
-        for entry in data["profiles"]
+        for entry in _data()["profiles"]
     }
 
 
@@ -77,9 +87,32 @@ def profile_of(host: str) -> Profile:
     """The provider behind a host; an unknown one is plain OpenAI protocol under the host's name."""
     host = host.rstrip(".")  # api.openai.com. is the same host
     for profile in profiles().values():
-        if any(host == known or host.endswith("." + known) for known in profile.hosts):
+        if is_under(host, profile.hosts):
             return profile
     return Profile(host)
+
+
+def is_under(host: str, known: Iterable[str]) -> bool:
+    """Whether a host (in lower case) is one of the known ones, or a subdomain of one."""
+    return any(host == one or host.endswith("." + one) for one in known)
+
+
+def hosts_of_key(variable: str) -> tuple[str, ...] | None:
+    """The hosts that a well-known variable's key may go to, perhaps none; None where nobody is known by the name."""
+    for profile in profiles().values():
+        if variable in profile.keys:
+            return profile.hosts
+    hosts = _data()["keys"].get(variable)
+    return None if hosts is None else tuple(hosts)
+
+
+def replied_at(headers: Mapping[str, str]) -> datetime:
+    """When a reply was written, by the clock of who wrote it: a date in it counts from there, whatever ours says."""
+    try:
+        moment = email.utils.parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return datetime.now(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _positive(text: str | None) -> float | None:

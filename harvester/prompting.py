@@ -1,6 +1,6 @@
 """Seed → messages → request body → content key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +12,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harvester.errors import BadInput
+from harvester.guarding import P, R, TooMuch, within_limits
 from harvester.paths import inside
-from harvester.recipe import Recipe, Sampling
+from harvester.recipe import Recipe, Teacher
 from harvester.records import Json, Message, Request, canonical, digest, half_pair
 from harvester.teachers.weights import SHA256
 
@@ -23,7 +24,8 @@ _messages: ContextVar[list[Message]] = ContextVar("messages")
 EMBEDDED_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "seed": 0}
 
 MOST_BITS = 100_000  # of a power
-MOST_CHARACTERS = 10_000_000  # of a repeated text: far more than any model reads
+MOST_CHARACTERS = 10_000_000  # of a prompt, and of a repeated text: far more than any model reads
+MOST_MESSAGES = 10_000  # of a prompt
 MOST_NAMES = 200  # characters of a seed's field names in a message
 OVERSIZED = (RecursionError, MemoryError, OverflowError, ValueError)
 
@@ -80,9 +82,9 @@ class Template:
         """
         self.path = inside(folder, name, where=where)
         sources = _sources(folder, name, where=where)
-        environment = _environment({other: source.decode() for other, source in sources.items()})
+        environment = _environment({other: source.decode("utf-8-sig") for other, source in sources.items()})
         try:
-            self._template = environment.get_template(name)
+            self._template = _limited(self.path, environment.get_template, name)
         except TemplateSyntaxError as error:
             raise BadInput(f"{self.path}: line {error.lineno}: {error.message}") from None
         except (SyntaxError, *OVERSIZED) as error:  # more nested blocks than Python compiles
@@ -92,12 +94,18 @@ class Template:
         """The messages for one seed; a template without role blocks is one user message.
 
         Raises:
-            BadInput: the template names a field that the seed lacks, fails, or has text outside its blocks.
+            BadInput: the template names a field that the seed lacks, fails, has text outside its blocks, or takes
+                more time or memory than any prompt needs (`within_limits` says where that is known).
         """
+        return _limited(self.path, self._render, data)
+
+    def _render(self, data: Mapping[str, Json]) -> list[Message]:
         messages: list[Message] = []
         token = _messages.set(messages)
         try:
             text = self._template.render(data).strip()
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - a template runs filters of any kind; whatever they raise is its mistake
             raise BadInput(f"{self.path}: {_say(error)}; the seed has the fields: {_names(data)}") from None
         finally:
@@ -105,11 +113,22 @@ class Template:
         if messages and text:
             raise BadInput(f"{self.path}: text outside the role blocks: {text[:40]!r}; move it into one")
         messages = messages or [{"role": "user", "content": text}]
+        if len(messages) > MOST_MESSAGES or sum(len(message["content"]) for message in messages) > MOST_CHARACTERS:
+            raise BadInput(
+                f"{self.path}: renders more than {MOST_CHARACTERS} characters or {MOST_MESSAGES} messages; shorten it"
+            )
         if not any(message["content"] for message in messages):
             raise BadInput(f"{self.path}: renders to an empty prompt")
         if any(half_pair(message["content"]) for message in messages):
             raise BadInput(f"{self.path}: renders half of a surrogate pair (\\ud800 alone); remove it")
         return messages
+
+
+def _limited(path: Path, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    try:
+        return within_limits(function, *arguments, **named)
+    except TooMuch as error:
+        raise BadInput(f"{path}: {error}; make it simpler") from None
 
 
 def _environment(sources: Mapping[str, str]) -> Sandbox:
@@ -128,6 +147,10 @@ def _sources(folder: Path, name: str, *, where: str) -> dict[str, bytes]:
     Raises:
         BadInput: a file is missing, outside the folder, not a template, or included by a name only rendering tells.
     """
+    return _limited(folder / name, _read_all, folder, name, where)
+
+
+def _read_all(folder: Path, name: str, where: str) -> dict[str, bytes]:
     parser = _environment({})
     sources: dict[str, bytes] = {}
     wanted = [(name, where)]
@@ -137,7 +160,7 @@ def _sources(folder: Path, name: str, *, where: str) -> dict[str, bytes]:
             continue
         path = inside(folder, current, where=named_in)
         sources[current] = _read(path)
-        wanted += [(included, str(path)) for included in _included(parser, path, sources[current].decode())]
+        wanted += [(included, str(path)) for included in _included(parser, path, sources[current].decode("utf-8-sig"))]
     return sources
 
 
@@ -186,17 +209,25 @@ class Prompter:
             BadInput: as `Template` does.
         """
         self._template = Template(recipe.folder, recipe.step.prompt, where=f"{recipe.path}: steps.0.prompt")
-        self._model = recipe.teacher.model
-        self._sampling = sampling_fields(recipe.teacher.sampling, embedded=recipe.teacher.embedded)
-        self._identity = teacher_identity(recipe)
+        self._requester = Requester(recipe)
 
     def requests(self, data: Mapping[str, Json], samples: int) -> list[Request]:
         """One request per sample: a seed's samples differ in their key, and in `seed` where one is sent."""
         messages = self._template.render(data)
-        return [self._request(messages, sample) for sample in range(samples)]
+        return [self._requester.request(messages, sample) for sample in range(samples)]
 
-    def _request(self, messages: list[Message], sample: int) -> Request:
-        body: dict[str, Json] = {"model": self._model, "messages": messages, **self._sampling}
+
+class Requester:
+    """Puts messages into requests to a recipe's teacher, with the recipe's sampling."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._model = recipe.teacher.model
+        self._sampling = sampling_fields(recipe.teacher)
+        self._identity = teacher_identity(recipe)
+
+    def request(self, messages: Sequence[Message], sample: int = 0) -> Request:
+        """The request that asks for one sample of the answer to these messages."""
+        body: dict[str, Json] = {"model": self._model, "messages": list(messages), **self._sampling}
         if "seed" in body:
             body["seed"] += sample
         return Request(content_key(self._identity, body, sample), canonical(body))
@@ -218,13 +249,15 @@ def teacher_identity(recipe: Recipe) -> str:
     return f"{scheme.lower()}://{authority.lower().removesuffix(default)}/{path.rstrip('/')}".rstrip("/")
 
 
-def sampling_fields(sampling: Sampling, *, embedded: bool) -> dict[str, Json]:
-    """The sampling part of a request body."""
-    fields = sampling.model_dump(exclude_none=True)
+def sampling_fields(teacher: Teacher) -> dict[str, Json]:
+    """The sampling part of a request body, in the names that the provider takes."""
+    fields = teacher.sampling.model_dump(exclude_none=True)
     top = fields.pop("logprobs", None)
     if top is not None:
         fields |= {"logprobs": True, "top_logprobs": top}
-    return {**EMBEDDED_SAMPLING, **fields} if embedded else fields
+    if "max_tokens" in fields:
+        fields[teacher.profile.max_tokens] = fields.pop("max_tokens")
+    return {**EMBEDDED_SAMPLING, **fields} if teacher.embedded else fields
 
 
 def templates_digest(recipe: Recipe) -> str:
@@ -233,5 +266,17 @@ def templates_digest(recipe: Recipe) -> str:
     Raises:
         BadInput: as `Template` does.
     """
-    sources = _sources(recipe.folder, recipe.step.prompt, where=f"{recipe.path}: steps.0.prompt")
-    return digest([[name, sha256(source).hexdigest()] for name, source in sorted(sources.items())])
+    return digest([[name, sha256(source).hexdigest()] for name, source in sorted(_sources_of(recipe).items())])
+
+
+def template_texts(recipe: Recipe) -> list[tuple[Path, str]]:
+    """(file, text) of the step's template and of every file that it includes.
+
+    Raises:
+        BadInput: as `Template` does.
+    """
+    return [(recipe.folder / name, source.decode()) for name, source in sorted(_sources_of(recipe).items())]
+
+
+def _sources_of(recipe: Recipe) -> dict[str, bytes]:
+    return _sources(recipe.folder, recipe.step.prompt, where=f"{recipe.path}: steps.0.prompt")

@@ -5,12 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
-import yaml
-
 from harvester.errors import BadInput, RefusedByTerms
+from harvester.yaml_text import packaged
 
 STRICTNESS = ("allowed", "conditions", "unknown", "forbidden-competing", "forbidden")
 PASSING = frozenset({"allowed", "conditions"})
@@ -33,12 +31,17 @@ class Terms:
 
 @cache
 def _registry() -> dict[str, Any]:
-    text = resources.files("harvester").joinpath("terms.yaml").read_text(encoding="utf-8")
-    registry: dict[str, Any] = yaml.safe_load(text)
+    registry: dict[str, Any] = packaged("terms.yaml")
     return registry
 
 
-def _host_entry(host: str) -> dict[str, Any] | None:
+def entries(kind: str) -> list[dict[str, Any]]:
+    """The registry as it stands: its `hosts`, `models` or `licenses`."""
+    return [dict(entry) for entry in _registry()[kind]]
+
+
+def of_host(host: str) -> dict[str, Any] | None:
+    """What the registry says of a host; None where it says nothing."""
     host = host.rstrip(".").lower()  # api.openai.com. is the same host
     for entry in _registry()["hosts"]:
         if host == entry["host"] or host.endswith("." + entry["host"]):
@@ -90,7 +93,7 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
         BadInput: the declared licence is not one the registry knows.
     """
     declared = declared or {}
-    host_entry, model_entry = _host_entry(host or ""), _model_entry(model)
+    host_entry, model_entry = of_host(host or ""), _model_entry(model)
     covered = host_entry is not None and bool(host_entry.get("covers_models"))
     if covered and not (model_entry or {}).get("closed"):
         model_entry = None  # the maker's own API: its terms are the whole agreement

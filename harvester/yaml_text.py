@@ -1,6 +1,7 @@
 """A YAML file → plain values that JSON could hold, or one line that says what is wrong with it."""
 
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ def read_text(path: Path) -> tuple[Path, str]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}; name a recipe's folder or file") from None
     except ValueError as error:
         raise BadInput(f"{str(path)!r}: not a usable path: {error}; name a recipe's folder or file") from None
+
+
+def packaged(name: str) -> Any:
+    """A YAML file of the package's own. By libyaml where it is there: ten times as fast, and each start reads some."""
+    text = resources.files("harvester").joinpath(name).read_text(encoding="utf-8")
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
 
 
 class _Loader(yaml.SafeLoader):

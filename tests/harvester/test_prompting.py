@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harvester.budget import worst_case_tokens
 from harvester.errors import BadInput
 from harvester.planning import plan_fingerprint
 from harvester.prompting import Prompter, Template, content_key, teacher_identity
 from harvester.recipe import Recipe
+from harvester.records import canonical
 
 
 def render(folder: Any, text: str, data: dict[str, Any]) -> list[dict[str, str]]:
@@ -144,3 +146,12 @@ def test_a_computed_include_is_refused_with_its_mend(folder: Any) -> None:
     folder.write("answer.j2", "{% include text ~ '.txt' %}")
     with pytest.raises(BadInput, match=r"answer\.j2: .*name the included template literally"):
         fingerprint(folder)
+
+
+@pytest.mark.parametrize(("named", "field"), [("openai", "max_completion_tokens"), ("vllm", "max_tokens")])
+def test_the_bound_of_an_answer_has_the_providers_name(folder: Any, named: str, field: str) -> None:
+    folder.data["teacher"]["provider"] = named
+    folder.save()
+    body = json.loads(Prompter(Recipe.load(folder.path)).requests({"text": "x"}, 1)[0].body)
+    assert {name: body[name] for name in body if name.startswith("max_")} == {field: 50}
+    assert worst_case_tokens(canonical(body))[1] == 50
