@@ -1,30 +1,40 @@
 """Finding a teacher's limits where they are not told: from its headers, else from its 429s (AIMD).
 
-Not from latency: it follows the length of the answers. Why the constants are what they are, and what they give against
-windows and buckets of several sizes: docs/design/004-collecting.md.
+Not by latency: it follows the length of the answers. It only says what a refusal costs, which is whatever was on its
+way. Why the constants are what they are, and what they give against windows and buckets of several sizes:
+docs/design/004-collecting.md.
 """
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harvester.limiter import Limiter
+from harvester.circuit import PATIENCE_S, Circuit, probe
+from harvester.limiter import LONGEST_WAIT_S, Limiter
 from harvester.profiles import RateHeaders, Remaining
 
 DROP = 0.9
 """Factor on a drop, as in Netflix's concurrency-limits."""
+MOST_CLIMB_PER_S = 0.03
 CLIMB_PER_S = 0.004
 CLIMB_DOUBLES_AFTER_S = 30.0
-MOST_CLIMB_PER_S = 0.2
 """Share of the rate added per second; it grows with the square of the time since the last drop, as in TCP CUBIC: slow
 around the limit that was just met, fast where the estimate was far too low."""
+DROPS_COST = 0.005
+"""Share of the requests that may be refused: with more on the way at a drop, the next one is made to come later."""
+UNSURE_CLIMB_PER_S = 0.2
+"""Added climb where the rate rests on a single answer; n answers divide it by n."""
 SHORT_S, LONG_S = 5, 60
 """What the teacher is shown to allow is measured over so many seconds before a drop: the short span follows a bucket's
 refill, the long one a limit that counts whole minutes."""
 FIRST_CONCURRENCY = 16
+DOUBLING_CONCURRENCY = 32
+"""Up to here every answer adds a request in flight, from here on every fourth: what is in flight when a limit is met is
+refused."""
 MOST_CONCURRENCY = 1024
-LONGEST_PROBE_S = 60.0
+FIRST_COST = 0.25
+"""Guess of the share of what is on its way that a drop refuses, before a steady rate has shown it."""
+WORTH_SAYING_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Told:
     """Which limits the recipe states: those are kept as they are."""
 
     requests_per_minute: bool
+    tokens_per_minute: bool
     concurrency: bool
 
 
@@ -39,31 +50,46 @@ class Adapter:
     """Moves a limiter's rate and concurrency by what the teacher answers.
 
     On a drop the new rate is nine tenths of what the teacher has just shown to allow: the answers of the last seconds
-    over those seconds and the wait that it asks for. Where nothing passes after that, it is probed twice as rarely each
-    time, and the time until something passes counts into the rate.
+    over those seconds and the wait that it asks for; it is taken up from one request in flight. Where nothing passes
+    after that it is probed twice as rarely each time.
     """
 
-    def __init__(self, limiter: Limiter, told: Told, headers: RateHeaders) -> None:
-        """An adapter that holds what is told, but never resizes it."""
-        self._limiter = limiter
-        self._told = told
-        self._headers = headers
+    def __init__(self, limiter: Limiter, told: Told, headers: RateHeaders, say: Callable[[str], None]) -> None:
+        """An adapter that holds what is told, but never resizes it; `say` hears of long pauses."""
+        self._limiter, self._told, self._headers, self._say = limiter, told, headers, say
+        now = limiter.clock.now()
+        self._circuit = Circuit(limiter, say)
         self._ceiling = math.inf  # requests per minute, from headers
-        self._passed = Recent(limiter.clock.now())
-        self._dropped_at = self._dropped_first_at = -math.inf
+        self._rate = limiter.requests.per_minute  # the rate aimed at, while the meter is at less
+        self._passed = Recent(now)
+        self._spent_for_s = 0.0  # the limit that the last reply says is used up
+        self._answers = 0
+        self._latency_s = 0.0  # mean of the last answers
+        # Of the last drop:
+        self._drops = 0  # refusals in a row, with nothing passing in between
+        self._dropped_at = self._resumed_at = -math.inf
+        self._refused_first_at = self._refused_before_at = -math.inf  # when it was sent
         self._rate_before = math.inf
-        self._climbed_at = limiter.clock.now()
-        self._drops = 0  # in a row, with nothing passing in between
+        self._rests_on = math.inf  # answers behind the rate
+        self._steady = False  # it came at a rate that was known well
+        self._refused = 1.0
+        self._climbed_at = now
 
     def answered(self, headers: Mapping[str, str], *, sent_at: float) -> None:
         """An answer came: climb, and read what the headers say of the limits."""
         now = self._limiter.clock.now()
-        self._passed.add(now)
+        self._passed.add(sent_at)
+        self._answers += 1
+        self._latency_s += (now - sent_at - self._latency_s) / min(self._answers, 16)
+        if self._circuit.answered():
+            self._limiter.requests.go_on()
+            self._start_slowly()
         self._obey(self._headers.read(headers), now)
         if sent_at > self._dropped_at:
             if self._drops > 1:
-                short, long = self._shown(SHORT_S, self._dropped_first_at, now), self._shown(LONG_S, now, now)
-                self._set_rate(DROP * min(self._rate_before, max(short, long)))
+                self._aim(DROP * min(self._rate_before, self._shown(now)))
+                self._limiter.requests.go_on()
+                self._start_slowly()
             self._drops = 0
             self._climb(now)
 
@@ -74,72 +100,125 @@ class Adapter:
         """
         now = self._limiter.clock.now()
         self._obey(self._headers.read(headers), now)
-        self._limiter.requests.hold_until(now + (after_s or 0.0))
+        self._hold(now + (after_s or 0.0))
+        self._refused += self._steady
         if sent_at <= self._dropped_at:
             return
-        self._dropped_at = self._climbed_at = now
+        self._dropped_at, self._climbed_at = now, now + (after_s or 0.0)
+        self._resumed_at = self._climbed_at
         self._drops += 1
         if self._drops == 1:
-            self._first_drop(now, after_s or 0.0)
+            self._first_drop(sent_at, now + (after_s or 0.0))
         else:
-            self._probe(now, after_s or 0.0)
+            probe(self._limiter, self._drops - 2, after_s or 0.0)
 
-    def _first_drop(self, now: float, after_s: float) -> None:
-        self._dropped_first_at = now
-        self._rate_before = self._limiter.requests.per_minute
-        shown = min(self._shown(seconds, now, now + after_s) for seconds in (SHORT_S, LONG_S))
-        self._set_rate(DROP * min(self._rate_before, shown))
+    def failed(self, *, sent_at: float) -> None:
+        """A request failed in a way that says nothing of limits: no connection, no answer in time, a server's error."""
+        self._circuit.failed(sent_at=sent_at)
+
+    @property
+    def gives_up(self) -> str | None:
+        """Why this run should send nothing further to the teacher; None while it may."""
+        if self._spent_for_s > LONGEST_WAIT_S:
+            return f"its limit is used up and comes back in {self._spent_for_s / 3600:.1f} hours"
+        if self._circuit.silent_too_long and (self._circuit.is_open or self._drops > 1):
+            return f"no answer for {PATIENCE_S / 60:.0f} minutes, though probed"
+        return None
+
+    def _hold(self, moment: float) -> None:
+        meter, now = self._limiter.requests, self._limiter.clock.now()
+        if moment - max(meter.held_until, now) > WORTH_SAYING_S:
+            self._say(f"teacher: asks to wait {moment - now:.0f} s; nothing is sent until then")
+        meter.hold_until(moment)
+
+    def _first_drop(self, sent_at: float, resumed_at: float) -> None:
+        self._refused_before_at, self._refused_first_at = self._refused_first_at, sent_at
+        self._rate_before = self._rate
+        self._steady = UNSURE_CLIMB_PER_S / max(self._rests_on, 1) < CLIMB_PER_S and self._rate_before < math.inf
+        self._rests_on = self._passed.count(LONG_S, sent_at)[0]
+        self._aim(DROP * min(self._rate_before, self._shown(resumed_at)))
+        self._refused = 1 if self._steady else max(1.0, self._rate / 60 * self._latency_s * FIRST_COST)
+        if not self._told.requests_per_minute:
+            self._start_slowly()
         slots = self._limiter.slots
         if not self._told.concurrency:
             slots.resize(max(1, int(slots.size * DROP)))
 
-    def _probe(self, now: float, after_s: float) -> None:
-        probe_s = max(after_s, min(LONGEST_PROBE_S, 2.0 ** (self._drops - 3)))
-        self._limiter.requests.hold_until(now + probe_s)
-        self._set_rate(60.0 / probe_s)
+    def _start_slowly(self) -> None:
+        """Go on with one request in flight; each answer lets one more on its way until the rate is reached."""
+        if self._latency_s:
+            self._limiter.requests.per_minute = min(self._rate, 60.0 / self._latency_s)
 
-    def _shown(self, seconds: int, until: float, resumed: float) -> float:
-        """Answers per minute in the `seconds` before `until`, the wait until `resumed` included."""
-        answers, span_s = self._passed.count(seconds, until)
-        return 60.0 * max(answers, 1) / max(span_s + resumed - until, 1e-3)
+    def _shown(self, resumed_at: float) -> float:
+        """Requests per minute that passed until the first refused one was sent, the wait after it included.
+
+        Since the drop before it, if that was within the minute: what passed until then may have been saved up. Else
+        the busier of both spans: the long one holds all of a used up minute, the short one no slow beginning.
+        """
+        until = self._refused_first_at
+        spans = (SHORT_S,) if until - self._refused_before_at < LONG_S else (SHORT_S, LONG_S)
+        shown = 0.0
+        for seconds in spans:
+            passed, span_s = self._passed.count(seconds, until)
+            shown = max(shown, 60.0 * max(passed, 1) / max(span_s + resumed_at - until, 1e-3))
+        return shown
 
     def _climb(self, now: float) -> None:
-        since_drop_s = min(now - self._dropped_at, 1e6)
-        share = CLIMB_PER_S * (1 + (since_drop_s / CLIMB_DOUBLES_AFTER_S) ** 2)
-        passed_s, self._climbed_at = now - self._climbed_at, now
-        self._set_rate(self._limiter.requests.per_minute * (1 + min(share, MOST_CLIMB_PER_S) * passed_s))
+        between_s = 60 * self._refused / (DROPS_COST * self._rate)
+        since_drop_s = min(now - self._resumed_at, 1e6)
+        slow = min(CLIMB_PER_S, (1 - DROP) / max(between_s, 1.0))
+        share = slow * (1 + (since_drop_s / max(CLIMB_DOUBLES_AFTER_S, between_s / 3)) ** 2)
+        share = min(share, MOST_CLIMB_PER_S) + UNSURE_CLIMB_PER_S / max(self._rests_on, 1)
+        passed_s, self._climbed_at = max(now - self._climbed_at, 0.0), now
+        self._aim(self._rate * (1 + share * passed_s))
+        meter = self._limiter.requests
+        meter.per_minute = min(self._rate, meter.per_minute + 60.0 / max(self._latency_s, 1e-3))
+        self._widen()
+
+    def _widen(self) -> None:
         slots = self._limiter.slots
-        if not self._told.concurrency and 2 * slots.in_use >= slots.size < MOST_CONCURRENCY:
+        if self._told.concurrency or not 2 * slots.in_use >= slots.size < MOST_CONCURRENCY:
+            return
+        if slots.size < DOUBLING_CONCURRENCY or self._answers % 4 == 0:
             slots.resize(slots.size + 1)
 
-    def _set_rate(self, per_minute: float) -> None:
+    def _aim(self, per_minute: float) -> None:
         if not self._told.requests_per_minute:
-            self._limiter.requests.per_minute = max(1.0, min(per_minute, self._ceiling))
+            self._rate = max(1.0, min(per_minute, self._ceiling))
+            meter = self._limiter.requests
+            meter.per_minute = min(meter.per_minute, self._rate)
 
     def _obey(self, said: Remaining, now: float) -> None:
         if said.requests_per_minute:
             self._ceiling = said.requests_per_minute
-            self._set_rate(self._limiter.requests.per_minute)
-        if said.spent_for_s:
-            self._limiter.requests.hold_until(now + said.spent_for_s)
+            self._aim(self._rate)
+        if said.tokens_per_minute and not self._told.tokens_per_minute:
+            self._limiter.tokens.per_minute = said.tokens_per_minute
+        self._spent_for_s = said.spent_for_s or 0.0
+        if 0 < self._spent_for_s <= LONGEST_WAIT_S:
+            self._hold(now + self._spent_for_s)
 
 
 class Recent:
-    """Counts events of the last LONG_S seconds, in bins of a second."""
+    """Counts the answered requests of the last two minutes by the second in which they were sent."""
 
     def __init__(self, began: float) -> None:
-        """Nothing happened before `began` (seconds)."""
+        """Nothing was sent before `began` (seconds)."""
         self._began = began
-        self._bins: deque[tuple[int, int]] = deque(maxlen=2 * LONG_S)  # (second, events)
+        self._bins: dict[int, int] = {}  # second → requests
 
-    def add(self, now: float) -> None:
-        """One event."""
-        second = int(now)
-        events = self._bins.pop()[1] if self._bins and self._bins[-1][0] == second else 0
-        self._bins.append((second, events + 1))
+    def add(self, sent_at: float) -> None:
+        """One more that was answered."""
+        second = int(sent_at)
+        if second in self._bins:
+            self._bins[second] += 1
+            return
+        self._bins[second] = 1
+        for old in [one for one in self._bins if one < second - 2 * LONG_S]:
+            del self._bins[old]
 
     def count(self, seconds: int, until: float) -> tuple[int, float]:
-        """(events, span in seconds) of the last full `seconds` before `until` and the current one."""
+        """(requests, span in seconds) of the last full `seconds` before `until` and the current one."""
         first = int(until) - seconds
-        events = sum(events for second, events in self._bins if first <= second <= until)
-        return events, until - max(first, self._began)
+        found = sum(self._bins.get(second, 0) for second in range(first, int(until) + 1))
+        return found, until - max(first, self._began)

@@ -8,14 +8,15 @@ from harvester.adapting import Adapter
 from harvester.budget import Budget, worst_case_tokens
 from harvester.errors import TeacherUnusable
 from harvester.limiter import Limiter
-from harvester.parsing import read_usage_of
+from harvester.parsing import read_usage
 from harvester.pricing import Price
-from harvester.records import Usage
-from harvester.retry import GiveUp, Received, Retry, TryAgain, decide, retrying
+from harvester.records import Json, Usage
+from harvester.retry import GiveUp, Received, Reply, Retry, TryAgain, decide, retrying
 from harvester.teachers.openai_compat import OpenAICompatible
 
 BYTES_PER_TOKEN = 3
 """For pacing by tokens, where an estimate is enough: it is settled from the reply's usage."""
+SHOWN_MODELS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Answered:
     """A whole reply, paid for."""
 
     body: bytes
+    decoded: Json
     cost_nusd: int
     attempts: int
 
@@ -79,25 +81,33 @@ class Asker:
             TeacherUnusable: true of every further request too: credentials, quota, unreachable.
             StoppedEarly: the budget does not pay for the request.
         """
-        attempts = 0
+        if why := self._adapter.gives_up:
+            raise TeacherUnusable(f"teacher: {why}")
+        attempts = 1
         answered_before = self.counters.answered
         try:
-            async for attempt in retrying(max_attempts, self._hooks.sleep):
-                with attempt:
-                    attempts += 1
-                    received, cost_nusd = await self._attempt(body)
+            try:
+                reply, cost_nusd = await self._attempt(body)
+            except TryAgain:
+                # Tenacity's loop costs as much as all else that one request does here: only who needs it pays for it.
+                async for attempt in retrying(max_attempts, self._hooks.sleep):
+                    attempts = attempt.retry_state.attempt_number
+                    with attempt:
+                        if attempts == 1:
+                            raise  # the attempt that was made
+                        reply, cost_nusd = await self._attempt(body)
         except TryAgain as error:
             if error.decision.unreachable and self.counters.answered == answered_before:
                 raise TeacherUnusable(f"teacher: {error}") from None
             return Unanswerable(str(error), attempts, again=True)
         except _GivenUp as error:
             if error.decision.stops_teacher:
-                raise TeacherUnusable(f"teacher: {error}") from None
+                raise TeacherUnusable(f"teacher: {error}{await self._mend(error.decision)}") from None
             return Unanswerable(str(error), attempts, again=False)
-        return Answered(received.body, cost_nusd, attempts)
+        return Answered(reply.received.body, reply.decoded, cost_nusd, attempts)
 
-    async def _attempt(self, body: bytes) -> tuple[Received, int]:
-        """One send. Returns the reply and its cost in nano-dollars, or raises what is to be done instead."""
+    async def _attempt(self, body: bytes) -> tuple[Reply, int]:
+        """One send. Returns the reply and its cost in nano-dollars; or raises what is to be done instead."""
         input_bytes, max_tokens = worst_case_tokens(body)
         worst_nusd = self._price.cost_nusd(input_bytes, max_tokens)
         async with (
@@ -112,20 +122,41 @@ class Asker:
                 self._hooks.lost(worst_nusd)  # it is on its way, and will be billed
                 raise
             decision = decide(outcome)
-            if decision is None and isinstance(outcome, Received):
-                usage = read_usage_of(outcome.body)
+            if isinstance(decision, Reply):
+                usage = read_usage(decision.decoded)
                 held.cost_nusd = self._cost(usage, worst_nusd)
                 permit.used_tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) or permit.used_tokens
-                self._adapter.answered(outcome.headers, sent_at=sent_at)
+                self._adapter.answered(decision.received.headers, sent_at=sent_at)
                 self.counters.answered += 1
-                return outcome, held.cost_nusd
-            held.cost_nusd = worst_nusd if decision and decision.maybe_billed else 0
-            if isinstance(decision, Retry) and decision.throttled and isinstance(outcome, Received):
-                self._adapter.throttled(outcome.headers, after_s=decision.after_s, sent_at=sent_at)
+                return decision, held.cost_nusd
+            held.cost_nusd = worst_nusd if decision.maybe_billed else 0
+            if isinstance(decision, Retry):
+                self._adapt(decision, outcome, sent_at)
+                if decision.unreachable:
+                    permit.used_tokens = 0  # it was not sent; what was refused may count against the limit
         if held.cost_nusd:
             self._hooks.lost(held.cost_nusd)
         self._hooks.sending(False)
-        raise TryAgain(decision) if isinstance(decision, Retry) else _GivenUp(decision)
+        raise self._signal(decision)
+
+    def _adapt(self, decision: Retry, outcome: Received | Exception, sent_at: float) -> None:
+        if (decision.throttled or decision.after_s is not None) and isinstance(outcome, Received):
+            self._adapter.throttled(outcome.headers, after_s=decision.after_s, sent_at=sent_at)
+        else:
+            self._adapter.failed(sent_at=sent_at)
+
+    def _signal(self, decision: Retry | GiveUp) -> Exception:
+        if isinstance(decision, GiveUp):
+            return _GivenUp(decision)
+        if why := self._adapter.gives_up:
+            return TeacherUnusable(f"teacher: {why}; the last try: {decision.reason}")
+        return TryAgain(decision)
+
+    async def _mend(self, decision: GiveUp) -> str:
+        """What the teacher has, where what was asked for is not there."""
+        names = await self._client.models() if decision.unknown_name else []
+        more = ", …" if len(names) > SHOWN_MODELS else ""
+        return f"; it has the models {', '.join(names[:SHOWN_MODELS])}{more}" if names else ""
 
     async def _send(self, body: bytes) -> Received | Exception:
         self.counters.sent += 1
@@ -147,6 +178,6 @@ class Asker:
 class _GivenUp(Exception):
     """An attempt after which no other helps: a signal inside this file, as TryAgain is."""
 
-    def __init__(self, decision: GiveUp | None) -> None:
-        self.decision = decision or GiveUp("no decision")
-        super().__init__(self.decision.reason)
+    def __init__(self, decision: GiveUp) -> None:
+        self.decision = decision
+        super().__init__(decision.reason)

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from harvester.errors import StoppedEarly
 from harvester.pricing import Price, usd
@@ -22,7 +23,8 @@ def worst_case_tokens(body: bytes) -> tuple[int, int]:
     request = json.loads(body)
     messages: list[Message] = request["messages"]
     text = sum(len(message["content"].encode()) for message in messages)
-    return text + TEMPLATE_BYTES_PER_MESSAGE * (len(messages) + 1), request.get("max_tokens", 0)
+    output = request.get("max_tokens") or request.get("max_completion_tokens") or 0
+    return text + TEMPLATE_BYTES_PER_MESSAGE * (len(messages) + 1), output
 
 
 def worst_case_nusd(price: Price, body: bytes) -> int:
@@ -30,64 +32,85 @@ def worst_case_nusd(price: Price, body: bytes) -> int:
     return price.cost_nusd(*worst_case_tokens(body))
 
 
-class Budget:
-    """Settled + reserved never passes the limit."""
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A sum that must not be passed, and what of it is gone before this run; `field` is what a user raises."""
 
-    def __init__(self, limit_nusd: int | None, spent_nusd: int) -> None:
-        """A budget of which `spent_nusd` is gone already; no limit where it is None."""
-        self._limit_nusd = limit_nusd
-        self._spent_nusd = spent_nusd
+    field: str
+    limit_nusd: int
+    spent_nusd: int = 0
+
+
+class Budget:
+    """Settled + reserved never passes any of its caps."""
+
+    def __init__(self, spent_nusd: int = 0, caps: Sequence[Cap] = ()) -> None:
+        """A budget for a store that has cost `spent_nusd` so far; unlimited without caps."""
+        self._before_nusd = spent_nusd
+        self._settled_nusd = 0  # in this run
         self._reserved_nusd = 0
-        self._settled = asyncio.Condition()
+        self._tightest = min(caps, key=_left, default=None)  # every cap loses the same: one is enough to watch
+        self._given_back = asyncio.Event()
         self.waiting = 0  # attempts that wait for others to settle
 
     @property
     def spent_nusd(self) -> int:
-        """What is settled."""
-        return self._spent_nusd
+        """What the store has cost, this run's settled attempts included."""
+        return self._before_nusd + self._settled_nusd
 
-    @asynccontextmanager
-    async def reserve(self, worst_nusd: int) -> AsyncIterator["Reservation"]:
-        """Hold the worst case for one attempt; waits while other attempts hold what could be left.
+    def reserve(self, worst_nusd: int) -> "Reservation":
+        """Hold the worst case for one attempt."""
+        return Reservation(self, worst_nusd)
+
+    async def take(self, worst_nusd: int) -> None:
+        """Hold an amount; waits while other attempts hold what could be left.
 
         Raises:
             StoppedEarly: nothing is in flight any more and the rest of the budget does not pay for the attempt.
         """
-        if self._limit_nusd is not None:
-            async with self._settled:
-                while not self._fits(worst_nusd):
-                    if self._reserved_nusd == 0:
-                        raise StoppedEarly(self._message(worst_nusd))
-                    self.waiting += 1
-                    try:
-                        await self._settled.wait()
-                    finally:
-                        self.waiting -= 1
-                self._reserved_nusd += worst_nusd
-        held = Reservation(worst_nusd)
-        try:
-            yield held
-        finally:
-            self._spent_nusd += held.cost_nusd
-            if self._limit_nusd is not None:
-                async with self._settled:
-                    self._reserved_nusd -= worst_nusd
-                    self._settled.notify_all()
+        cap = self._tightest
+        while cap and self._settled_nusd + self._reserved_nusd + worst_nusd > _left(cap):
+            if self._reserved_nusd == 0:
+                raise StoppedEarly(self._message(cap, worst_nusd))
+            self.waiting += 1
+            self._given_back.clear()
+            try:
+                await self._given_back.wait()
+            finally:
+                self.waiting -= 1
+        self._reserved_nusd += worst_nusd
 
-    def _fits(self, worst_nusd: int) -> bool:
-        return self._limit_nusd is None or self._spent_nusd + self._reserved_nusd + worst_nusd <= self._limit_nusd
+    def settle(self, worst_nusd: int, cost_nusd: int) -> None:
+        """Give back what was held for an attempt, and count what it cost."""
+        self._settled_nusd += cost_nusd
+        self._reserved_nusd -= worst_nusd
+        self._given_back.set()
 
-    def _message(self, worst_nusd: int) -> str:
-        limit = usd(self._limit_nusd or 0)
+    def _message(self, cap: Cap, worst_nusd: int) -> str:
         return (
-            f"budget: ${usd(self._spent_nusd):.6f} of ${limit:.6f} is spent and the next request may cost "
-            f"${usd(worst_nusd):.6f}; raise budget.usd or --budget and run again"
+            f"budget: ${usd(cap.spent_nusd + self._settled_nusd):.6f} of ${usd(cap.limit_nusd):.6f} is spent and the "
+            f"next request may cost ${usd(worst_nusd):.6f}; raise {cap.field} and run again"
         )
 
 
-class Reservation:
-    """One attempt's hold on the budget; `cost_nusd` is what it is settled at."""
+def _left(cap: Cap) -> int:
+    """What this run may spend, in nano-dollars; negative where more is gone already."""
+    return cap.limit_nusd - cap.spent_nusd
 
-    def __init__(self, worst_nusd: int) -> None:
-        """Held at the worst case until something better is known."""
+
+class Reservation:
+    """One attempt's hold on the budget, as a context; `cost_nusd` is what it is settled at."""
+
+    def __init__(self, budget: Budget, worst_nusd: int) -> None:
+        """Settled at the worst case, until something better is known."""
+        self._budget, self._worst_nusd = budget, worst_nusd
         self.cost_nusd = worst_nusd
+
+    async def __aenter__(self) -> Self:
+        """Take hold, as `Budget.take` does."""
+        await self._budget.take(self._worst_nusd)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Settle."""
+        self._budget.settle(self._worst_nusd, self.cost_nusd)

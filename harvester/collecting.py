@@ -1,23 +1,26 @@
 """`collect`: ask everything a recipe plans and the store does not know; and `parse`, which replays what it knows."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
-from harvester import terms
+from harvester import terms, trusting
 from harvester.budget import worst_case_nusd
 from harvester.errors import BadInput, StoreUnusable
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
+from harvester.progress import Options, Progress
 from harvester.recipe import Recipe
-from harvester.running import Options, Progress, Run
+from harvester.running import Run
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Judged
+from harvester.store.network import network_file_system
 from harvester.store.writing import KILLED
 from harvester.teachers import openai_compat
 
-__all__ = ["Options", "Progress", "collect", "default_store", "nothing_yet", "parse", "rejudge", "teacher_terms"]
+__all__ = ["Options", "Progress", "collect", "default_store", "nothing_yet", "parse", "ran", "rejudge", "teacher_terms"]
 
 PAGE = 500
 
@@ -60,20 +63,45 @@ async def collect(recipe: Recipe, store: Path | None = None, options: Options | 
         TeacherUnusable: authentication, quota, unreachable; running again goes on.
         StoreUnusable: locked, unwritable, newer schema, corrupt.
     """
+    async with ran(recipe, store, options, lambda writer: ensure_plan(writer, recipe)) as (_, _, progress):
+        return progress
+
+
+@asynccontextmanager
+async def ran(
+    recipe: Recipe, store: Path | None, options: Options | None, plan: Callable[[StoreWriter], int]
+) -> AsyncIterator[tuple[StoreReader, int, Progress]]:
+    """Run a plan, with every check that comes before the first request; then look at what it brought.
+
+    Yields a reader, the plan's id and how far the run came, while nobody else can write to the store.
+
+    Args:
+        recipe: whose teacher, limits, budget, terms and rules.
+        store: the database file; beside the recipe by default.
+        options: limit, budget and progress.
+        plan: makes the plan, or finds it, and returns its id.
+
+    Raises:
+        BadInput, RefusedByTerms, StoppedEarly, TeacherUnusable, StoreUnusable: as `collect` does.
+    """
     options = options or Options()
     _require_budget_can_be_kept(recipe, options)
     binding = teacher_terms(recipe)
     terms.require(binding, teacher="teacher", where=f"{recipe.path}: teacher")
+    trusting.require(recipe.teacher, where=f"{recipe.path}: teacher")
     key = openai_compat.api_key(recipe.teacher, where=str(recipe.path))
-    with StoreWriter.open(store or default_store(recipe)) as writer:
+    path = store or default_store(recipe)
+    if options.say and (kind := network_file_system(path)):
+        options.say(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
+    with StoreWriter.open(path) as writer:
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
-        plan_id = ensure_plan(writer, recipe)
+        plan_id = plan(writer)
         run = Run(recipe, writer, plan_id, binding, options)
         try:
             await run.ask_everything(key)
         finally:
             rejudge(writer, plan_id, Rules(recipe.rules))  # what other rules judged, or a kill left unjudged
-        return run.progress
+        yield StoreReader(writer.engine, writer.path), plan_id, run.progress
 
 
 def settle_killed_runs(store: StoreWriter) -> None:
@@ -111,6 +139,7 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
         for page in _pages(reader, plan_id, rules, everything=everything):
             store.apply(page)
             count += len(page)
+    store.plan_judged(plan_id, rules.digest)
     return count
 
 
@@ -118,7 +147,7 @@ def _pages(reader: StoreReader, plan_id: int, rules: Rules, *, everything: bool)
     page: list[Event] = []
     stale = reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)
     for row in stale:
-        page.append(Judged(row.row_id, rules.digest, rules.judge(row)[1]))
+        page.append(Judged(row.id, rules.digest, rules.judge_row(row)[1]))
         if len(page) == PAGE:
             yield page
             page = []

@@ -21,13 +21,22 @@ class Rules:
         self.digest = digest({"version": VERSION, "verify": resolved})
         self._verifiers = verify.build(resolved)
 
-    def judge(self, row: StoredRow) -> tuple[Answer, Outcome]:
+    @property
+    def look_at_seeds(self) -> bool:
+        """Whether any of them compares an answer with its seed."""
+        return bool(self._verifiers)
+
+    def judge(self, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
+        """Check an answer."""
+        if answer.status != "ok":
+            return Outcome(accepted=False, drop_reason=answer.status)
+        checks = tuple(check(answer.text, seed) for check in self._verifiers)
+        failed = next((check.name for check in checks if not check.passed), None)
+        return Outcome(failed is None, failed and f"verify:{failed}", checks)
+
+    def judge_row(self, row: StoredRow) -> tuple[Answer, Outcome]:
         """Read a row's reply and check it; a row without one is an answer that failed."""
         if row.reply is None:
             return NO_ANSWER, Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
         answer = parse(row.reply.raw)
-        if answer.status != "ok":
-            return answer, Outcome(accepted=False, drop_reason=answer.status)
-        checks = tuple(check(answer.text, row.seed) for check in self._verifiers)
-        failed = next((check.name for check in checks if not check.passed), None)
-        return answer, Outcome(failed is None, failed and f"verify:{failed}", checks)
+        return answer, self.judge(answer, row.seed)

@@ -4,12 +4,16 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import Protocol, Self
 
 SAFETY = 0.985
 """Share of a published limit that is used: a provider's window and ours never start at the same instant."""
+LATE_REQUESTS_S, LATE_TOKENS_S = 0.25, 0.5
+"""What a meter may fall behind its schedule and catch up: a timer that fires late, a reservation given back just now.
+Less than the share of a minute that SAFETY leaves free."""
+LONGEST_WAIT_S = 3600.0
+"""A teacher that asks to wait for longer is given up for this run."""
 
 
 class Clock(Protocol):
@@ -45,21 +49,35 @@ class Meter:
     moves it by n minutes / limit (ITU-T I.371, virtual scheduling). `settle` moves it back by what was not used.
     """
 
-    def __init__(self, per_minute: float, clock: Clock) -> None:
-        """A meter that lets `per_minute` pass each minute; math.inf lets everything pass."""
+    def __init__(self, per_minute: float, clock: Clock, *, late_s: float = 0.0) -> None:
+        """A meter that lets `per_minute` pass each minute, and catches up `late_s`; math.inf lets everything pass."""
         self.per_minute = per_minute
+        self.held_until = -math.inf  # the clock's seconds
         self._clock = clock
+        self._late_s = late_s
         self._due = clock.now()
         self._turn = asyncio.Lock()  # FIFO: a large request is not starved by small ones
         self._changed = asyncio.Event()
 
+    def try_reserve(self, amount: float) -> bool:
+        """Take `amount` if nobody waits and it may pass at once."""
+        now = self._clock.now()
+        if self._due > now or self._turn.locked():
+            return False
+        self._due = now + self._seconds(amount)
+        return True
+
     async def reserve(self, amount: float) -> None:
         """Wait until `amount` may pass, and take it."""
+        waited = self._turn.locked()
         async with self._turn:
             while (wait_s := self._due - self._clock.now()) > 0:
+                waited = True
                 self._changed.clear()
                 await self._clock.wait(self._changed, wait_s)
-            self._due = max(self._due, self._clock.now()) + self._seconds(amount)
+            # Only who waited can be late: nothing is saved up while nobody asks.
+            earliest = self._clock.now() - (self._late_s if waited else 0.0)
+            self._due = max(self._due, earliest) + self._seconds(amount)
 
     def settle(self, reserved: float, used: float) -> None:
         """Give back what was reserved and not used (or take what was used beyond it), and wake the next waiter."""
@@ -69,6 +87,13 @@ class Meter:
     def hold_until(self, moment: float) -> None:
         """Let nothing pass before `moment` (the clock's seconds); who waits goes on evenly spaced after it."""
         self._due = max(self._due, moment)
+        self.held_until = max(self.held_until, moment)
+
+    def go_on(self) -> None:
+        """Let the next one pass at once: what spaced them was a rate that no longer holds."""
+        self._due = min(self._due, self._clock.now())
+        self.held_until = min(self.held_until, self._due)
+        self._changed.set()
 
     def _seconds(self, amount: float) -> float:
         return amount * 60.0 / (self.per_minute * SAFETY)
@@ -83,10 +108,16 @@ class Slots:
         self.in_use = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def __aenter__(self) -> None:
-        """Wait for a slot."""
+    def try_enter(self) -> bool:
+        """Take a slot if one is free and nobody waits."""
         if self.in_use < self.size and not self._waiting:
             self.in_use += 1
+            return True
+        return False
+
+    async def enter(self) -> None:
+        """Wait for a slot."""
+        if self.try_enter():
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -94,20 +125,17 @@ class Slots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave()  # the slot was given in the same moment: hand it on
+                self.leave()  # the slot was given in the same moment: hand it on
             raise
 
-    async def __aexit__(self, *_: object) -> None:
+    def leave(self) -> None:
         """Give the slot back."""
-        self._leave()
+        self.in_use -= 1
+        self._admit()
 
     def resize(self, size: int) -> None:
         """Let `size` in from now on; those who are in stay."""
         self.size = size
-        self._admit()
-
-    def _leave(self) -> None:
-        self.in_use -= 1
         self._admit()
 
     def _admit(self) -> None:
@@ -119,15 +147,26 @@ class Slots:
 
 
 class Permit:
-    """The right to send one request; `used_tokens` is set once the reply's usage is known."""
+    """The right to send one request, as a context; `used_tokens` is set once the reply's usage is known."""
 
-    def __init__(self, tokens: int) -> None:
-        """A permit with `tokens` reserved."""
+    def __init__(self, limiter: "Limiter", tokens: int) -> None:
+        """A permit for which `tokens` will be reserved."""
+        self._limiter, self._tokens = limiter, tokens
         self.used_tokens = tokens
+
+    async def __aenter__(self) -> Self:
+        """Wait for it."""
+        await self._limiter.acquire(self._tokens)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give it back, and what was reserved and not used."""
+        self._limiter.tokens.settle(self._tokens, self.used_tokens)
+        self._limiter.slots.leave()
 
 
 class Limiter:
-    """One teacher's limits; `waiting` counts who waits for what."""
+    """One teacher's limits."""
 
     def __init__(
         self,
@@ -140,31 +179,39 @@ class Limiter:
         """The limits that are told, or the ones to start from."""
         self.clock = clock or MonotonicClock()
         self.slots = Slots(concurrency)
-        self.requests = Meter(requests_per_minute, self.clock)
-        self.tokens = Meter(tokens_per_minute, self.clock)
-        self.waiting: Counter[str] = Counter()
+        self.requests = Meter(requests_per_minute, self.clock, late_s=LATE_REQUESTS_S)
+        self.tokens = Meter(tokens_per_minute, self.clock, late_s=LATE_TOKENS_S)
+        self._waiting: Counter[str] = Counter()
 
-    @asynccontextmanager
-    async def permit(self, tokens: int) -> AsyncIterator[Permit]:
-        """Hold a permit for one request; `tokens` are reserved, and settled by the permit's `used_tokens` after it.
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Who waits for what: concurrency, tokens, requests; for the teacher itself where it asked for a pause."""
+        held = self.requests.held_until > self.clock.now()
+        return {"teacher" if held and what == "requests" else what: count for what, count in self._waiting.items()}
+
+    def permit(self, tokens: int) -> Permit:
+        """A permit for one request; `tokens` are reserved, and settled by its `used_tokens` after it."""
+        return Permit(self, tokens)
+
+    async def acquire(self, tokens: int) -> None:
+        """Wait for a slot, the tokens and the request.
 
         The meter of requests comes last: a hold on it stops everybody, and lets them go on one by one.
         """
-        await self._wait("concurrency", self.slots.__aenter__())
+        if not self.slots.try_enter():
+            await self._wait("concurrency", self.slots.enter())
         try:
-            await self._wait("tokens", self.tokens.reserve(tokens))
-            await self._wait("requests", self.requests.reserve(1))
-            permit = Permit(tokens)
-            try:
-                yield permit
-            finally:
-                self.tokens.settle(tokens, permit.used_tokens)
-        finally:
-            await self.slots.__aexit__()
+            if not self.tokens.try_reserve(tokens):
+                await self._wait("tokens", self.tokens.reserve(tokens))
+            if not self.requests.try_reserve(1):
+                await self._wait("requests", self.requests.reserve(1))
+        except BaseException:
+            self.slots.leave()
+            raise
 
     async def _wait(self, what: str, turn: Awaitable[None]) -> None:
-        self.waiting[what] += 1
+        self._waiting[what] += 1
         try:
             await turn
         finally:
-            self.waiting[what] -= 1
+            self._waiting[what] -= 1

@@ -1,6 +1,6 @@
 """Recipe → planned rows in the store. Renders only what changed since the newest plan: nothing, as a rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harvester import prompting
 from harvester.prompting import Prompter
@@ -19,11 +19,17 @@ def ensure_plan(store: StoreWriter, recipe: Recipe) -> int:
     Raises:
         BadInput: a seed or template is wrong; the store is left as it was.
     """
-    fingerprint = plan_fingerprint(recipe)
+    return ensure_planned(store, recipe, plan_fingerprint(recipe), planned(recipe))
+
+
+def ensure_planned(
+    store: StoreWriter, recipe: Recipe, fingerprint: str, planned: Iterable[tuple[Seed, Sequence[Request]]]
+) -> int:
+    """Id of the recipe's plan with this fingerprint, if it is the newest one; else of a new plan of these seeds."""
     current = store.current_plan(recipe.name)
     if current and current[1] == fingerprint:
         return current[0]
-    return store.add_plan(recipe.name, recipe.step.name, fingerprint, recipe.text, planned(recipe))
+    return store.add_plan(recipe.name, recipe.step.name, fingerprint, recipe.text, planned)
 
 
 def planned(recipe: Recipe) -> Iterator[tuple[Seed, Sequence[Request]]]:
@@ -40,7 +46,7 @@ def plan_fingerprint(recipe: Recipe) -> str:
             "version": VERSION,
             "teacher": prompting.teacher_identity(recipe),
             "model": recipe.teacher.model,
-            "sampling": prompting.sampling_fields(recipe.teacher.sampling, embedded=recipe.teacher.embedded),
+            "sampling": prompting.sampling_fields(recipe.teacher),
             "step": [recipe.step.name, recipe.step.prompt, recipe.step.samples],
             "templates": prompting.templates_digest(recipe),
             "seeds": files_digest(recipe),

@@ -32,7 +32,7 @@ from harvester.yaml_text import MOST_SHOWN, parse_yaml, read_text, require_json
 EMBEDDED = "embedded"
 EMBEDDED_SLOTS = 4
 MOST_EMBEDDED_SLOTS = 64
-KEY_VARIABLE = re.compile(r"^[A-Za-z][A-Za-z0-9_]*(_API_KEY|_TOKEN)$")
+KEY_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(_API_KEY|_TOKEN)")
 MONEY = Field(ge=0, le=10**9)
 STATED = StringConstraints(strip_whitespace=True, min_length=1)
 
@@ -88,6 +88,9 @@ class Teacher(Model):
     sampling: Sampling = Sampling()
     timeout_s: float = Field(default=600, gt=0, le=10**6, description="total, per attempt")
     max_attempts: int = Field(default=6, ge=1, le=100)
+    budget_usd: Annotated[Decimal, MONEY] | None = Field(default=None, description="what it may cost the store in all")
+    strict: bool = Field(default=False, description="stop when a reply names another model than the one asked")
+    stream: bool | None = Field(default=None, description="ask for streamed replies; by default as the provider needs")
 
     @field_validator("limits")
     @classmethod
@@ -99,7 +102,7 @@ class Teacher(Model):
     @field_validator("api_key_env")
     @classmethod
     def _names_a_variable(cls, name: str | None) -> str | None:
-        if name is not None and not KEY_VARIABLE.match(name):
+        if name is not None and not KEY_VARIABLE.fullmatch(name):
             raise ValueError("names an environment variable that ends in _API_KEY or _TOKEN; never the key itself")
         return name
 
@@ -126,6 +129,14 @@ class Teacher(Model):
             check_url(self.base_url, local=self.local)
         return self
 
+    @model_validator(mode="after")
+    def _gives_so_many_logprobs(self) -> "Teacher":
+        most = self.profile.logprobs
+        if (self.sampling.logprobs or 0) > most:
+            given = f"at most {most} logprobs" if most else "no logprobs"
+            raise ValueError(f"sampling.logprobs: {self.profile.id} gives {given}; lower it or leave it out")
+        return self
+
     @property
     def embedded(self) -> bool:
         """Whether Harvester runs this teacher itself."""
@@ -144,6 +155,11 @@ class Teacher(Model):
         return profiles()[EMBEDDED] if self.embedded else profile_of(self.host or "")
 
     @property
+    def streams(self) -> bool:
+        """Whether replies are asked for as streams."""
+        return self.profile.stream if self.stream is None else self.stream
+
+    @property
     def known_price(self) -> Price | None:
         """The price, None where nobody stated one; what runs on the user's own machine costs nothing."""
         if self.price is not None:
@@ -152,9 +168,16 @@ class Teacher(Model):
 
 
 class Budget(Model):
-    """What one store may cost in all, retries and lost requests included."""
+    """What may be spent, retries and lost requests included: by the store in all, by one run."""
 
-    usd: Annotated[Decimal, MONEY]
+    usd: Annotated[Decimal, MONEY] | None = None
+    run_usd: Annotated[Decimal, MONEY] | None = None
+
+    @model_validator(mode="after")
+    def _states_one(self) -> "Budget":
+        if self.usd is None and self.run_usd is None:
+            raise ValueError("states no amount; add usd (the store in all) or run_usd (one run)")
+        return self
 
 
 class Seeds(Model):
@@ -222,7 +245,7 @@ class Recipe(Model):
 
     @model_validator(mode="after")
     def _budget_can_be_kept(self) -> "Recipe":
-        if self.budget and (problem := self.budget_problem()):
+        if (self.budget or self.teacher.budget_usd is not None) and (problem := self.budget_problem()):
             raise ValueError(problem)
         for name in self.terms:
             if name != "teacher":

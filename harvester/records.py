@@ -13,9 +13,13 @@ Message = dict[str, str]
 """`{"role": ..., "content": ...}`, as chat completion APIs take it."""
 
 
+# Made once: `json.dumps` would make one for every call that asks for anything but its defaults.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def canonical(value: Json) -> bytes:
     """Canonical JSON: sorted keys, no spaces, UTF-8, so that equal values have equal bytes and hashes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _encode(value).encode()
 
 
 def half_pair(text: str) -> bool:

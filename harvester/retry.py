@@ -2,24 +2,28 @@
 
 import asyncio
 import email.utils
-import json
 import math
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
-import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from harvester.addresses import AddressRefused
+from harvester.limiter import LONGEST_WAIT_S
+from harvester.parsing import decode
+from harvester.profiles import replied_at
+from harvester.streaming import BROKEN_OFF
 
 MAX_BACKOFF_S = 60.0
 FIRST_BACKOFF_S = 0.5
+THROTTLED_ATTEMPT = 0.2
+"""How much of an attempt a refusal by a limit is: the request is not at fault, but it may be larger than the limit."""
 FLOOR_S = 0.25
 """The least wait before a retry, whatever Retry-After says: a negative or past one is nonsense."""
-LONGEST_WAIT_S = 3600.0
-"""A longer Retry-After is not waited for by one request: the teacher is given up for this run."""
 RETRIED_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
 THROTTLED_STATUSES = frozenset({429, 529})
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"})
@@ -30,7 +34,7 @@ class Received:
     """A whole HTTP reply."""
 
     status: int
-    headers: Mapping[str, str]  # names in lower case
+    headers: Mapping[str, str]  # found by their names in lower case
     body: bytes
 
 
@@ -52,10 +56,18 @@ class GiveUp:
     reason: str
     stops_teacher: bool = False
     maybe_billed: bool = False  # there was an answer, and it is lost
+    unknown_name: bool = False  # no such model there, or no such path
 
 
-Decision = Retry | GiveUp | None
-"""None: the reply is an answer to store."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to store; `decoded` is what its bytes spell, so that nobody decodes them twice."""
+
+    received: Received
+    decoded: dict[str, Any]
+
+
+Decision = Retry | GiveUp | Reply
 
 
 class TryAgain(Exception):
@@ -76,18 +88,17 @@ def decide(outcome: Received | Exception) -> Decision:
 
 
 def _decide_exception(error: Exception) -> Decision:
-    """By `__cause__`: the transport maps a refused connection and a reset after sending to one and the same type."""
+    """Not sent, or sent and lost: only the latter may be billed."""
+    if isinstance(error, AddressRefused):
+        return GiveUp(str(error), stops_teacher=True)
     if isinstance(error, TimeoutError):
         return Retry("timeout", maybe_billed=True)
     if isinstance(error, BodyTooLarge):
         return GiveUp(str(error), maybe_billed=True)
-    if isinstance(error, httpx.DecodingError):
-        return Retry("reply cannot be decoded", maybe_billed=True)
-    cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
-    if isinstance(cause, aiohttp.ClientConnectorError | socket.gaierror):
-        return Retry(f"unreachable: {_short(cause)}", unreachable=True)
-    if isinstance(cause, aiohttp.ClientError | httpx.HTTPError | OSError | asyncio.IncompleteReadError):
-        return Retry(f"connection lost: {_short(cause) or type(cause).__name__}", maybe_billed=True)
+    if isinstance(error, aiohttp.ClientConnectorError | socket.gaierror):
+        return Retry(f"unreachable: {_short(error)}", unreachable=True)
+    if isinstance(error, aiohttp.ClientError | OSError | asyncio.IncompleteReadError):
+        return Retry(f"connection lost: {_short(error) or type(error).__name__}", maybe_billed=True)
     raise error
 
 
@@ -97,17 +108,21 @@ class BodyTooLarge(Exception):
 
 def _decide_ok(reply: Received) -> Decision:
     try:
-        body = json.loads(reply.body)
-    except (ValueError, RecursionError):
+        body = decode(reply.body)
+    except ValueError:
         return Retry("truncated or empty reply", maybe_billed=True)
     if not isinstance(body, dict):
         return Retry("reply is not a JSON object", maybe_billed=True)
     if body.get("error"):
-        return _decide_status(_inner_status(body["error"]), reply)
+        decision = _decide_status(_inner_status(body["error"]), reply)
+        # A stream that failed may have had text before; an error in one piece is all there was.
+        return decision if reply.body.lstrip().startswith(b"{") else replace(decision, maybe_billed=True)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return Retry("reply without choices", maybe_billed=True)
-    return None
+    if choices[0].get("error") or choices[0].get("finish_reason") in BROKEN_OFF:
+        return Retry("reply broken off by the teacher", maybe_billed=True)
+    return Reply(reply, body)
 
 
 def _inner_status(error: Any) -> int:
@@ -122,7 +137,7 @@ def _inner_status(error: Any) -> int:
     return status if 400 <= status < 600 else 500  # noqa: PLR2004 - HTTP's error range
 
 
-def _decide_status(status: int, reply: Received) -> Decision:
+def _decide_status(status: int, reply: Received) -> Retry | GiveUp:
     reason = f"HTTP {status}: {error_text(reply.body)}"
     if status in (401, 402, 403) or _error_code(reply.body) in QUOTA_CODES:
         return GiveUp(reason, stops_teacher=True)
@@ -130,15 +145,15 @@ def _decide_status(status: int, reply: Received) -> Decision:
         after_s = retry_after_s(reply.headers)
         if after_s is not None and after_s > LONGEST_WAIT_S:
             return GiveUp(f"{reason}; it asks to wait {after_s:.0f} s", stops_teacher=True)
-        return Retry(reason, after_s, throttled=status in THROTTLED_STATUSES or after_s is not None)
+        return Retry(reason, after_s, throttled=status in THROTTLED_STATUSES)
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
         return GiveUp(f"HTTP {status}: redirects are refused; put the final address into base_url", stops_teacher=True)
     if status == 404:  # noqa: PLR2004 - no such path or model: true of every request
-        return GiveUp(reason, stops_teacher=True)
+        return GiveUp(reason, stops_teacher=True, unknown_name=True)
     return GiveUp(reason)
 
 
-def retry_after_s(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds the teacher asks to wait: `retry-after-ms`, or `retry-after` as seconds or a date; None if neither."""
     if "retry-after-ms" in headers:
         return _at_least_floor(headers["retry-after-ms"], 1000)
@@ -149,7 +164,7 @@ def retry_after_s(headers: Mapping[str, str], *, now: Callable[[], float] = time
         moment = email.utils.parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return _at_least_floor(value, 1)
-    return max(FLOOR_S, moment.timestamp() - now())
+    return max(FLOOR_S, moment.timestamp() - replied_at(headers).timestamp())
 
 
 def _at_least_floor(value: str, divisor: int) -> float:
@@ -168,8 +183,8 @@ def _error_code(body: bytes) -> str | None:
 
 def _error_of(body: bytes) -> Any:
     try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
+        decoded = decode(body)
+    except ValueError:
         return None
     return decoded.get("error") if isinstance(decoded, dict) else None
 
@@ -201,9 +216,17 @@ def wait_s(state: RetryCallState) -> float:
 
 def retrying(attempts: int, sleep: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
     """Tenacity's loop; its sleep happens between attempts, when no permit is held."""
+    used = 0.0
+
+    def spent(state: RetryCallState) -> bool:
+        nonlocal used
+        error = state.outcome.exception() if state.outcome else None
+        used += THROTTLED_ATTEMPT if isinstance(error, TryAgain) and error.decision.throttled else 1.0
+        return used >= attempts
+
     return AsyncRetrying(
         retry=retry_if_exception_type(TryAgain),
-        stop=stop_after_attempt(attempts),
+        stop=spent,
         wait=wait_s,
         sleep=sleep,
         reraise=True,

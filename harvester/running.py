@@ -7,66 +7,31 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from dataclasses import asdict
 
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.asking import Answered, Asker, Hooks
-from harvester.budget import Budget
+from harvester.budget import Budget, Cap
 from harvester.errors import HarvesterError, StoppedEarly, TeacherUnusable
+from harvester.feeding import Feeder
 from harvester.judging import Rules
 from harvester.limiter import Limiter
+from harvester.parsing import other_model, parse, parse_decoded
 from harvester.pricing import FREE, NUSD, usd
+from harvester.progress import REPORT_EVERY_S, Options, Progress
 from harvester.prompting import teacher_identity
 from harvester.recipe import Recipe
 from harvester.records import Json
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.events import Event, HandedOut, Judged, Lost, Replied, Unanswered
+from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Reported, Unanswered
 from harvester.store.journal import Journal
 from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
 from harvester.teachers.openai_compat import OpenAICompatible
 from harvester.terms import Terms
 
-READ_AHEAD = 500
-"""Open requests read from the store at once."""
-
-MOST_HANDED_OUT = 16
-"""Requests handed out under one commit, at most; a kill makes the workers' own and two such chunks uncertain."""
-
 MOST_WORKERS_PER_PERMIT = 16
 """A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
-
-REPORT_EVERY_S = 5.0
-
-
-@dataclass(slots=True)
-class Progress:
-    """What this run did so far."""
-
-    recipe: str
-    to_ask: int
-    maybe_asked_again: int = 0  # at most so many requests of killed runs were sent and are sent again
-    sent: int = 0  # attempts
-    answered: int = 0
-    failed: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)  # of failing → requests
-    accepted: int = 0
-    in_flight: int = 0
-    waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
-    spent_usd: float = 0.0  # by the whole store
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line adds to a recipe."""
-
-    limit: int | None = None  # requests asked in this run
-    budget_usd: Decimal | None = None  # instead of the recipe's
-    retry_failed: bool = False  # ask also what failed for good before
-    report: Callable[[Progress], None] | None = None  # called every few seconds
-    say: Callable[[str], None] | None = None  # called with what a person should know at once
 
 
 class Run:
@@ -85,11 +50,10 @@ class Run:
         open_requests = store.count_pending(plan_id)
         to_ask = open_requests if options.limit is None else min(options.limit, open_requests)
         self.progress = Progress(recipe.name, to_ask, again)
-        self._budget = Budget(_limit_nusd(recipe, options), store.spent_nusd())
-        self._limiter, self._adapter = _pacing(recipe)
+        self._budget = Budget(store.spent_nusd(), list(_caps(recipe, options, store)))
+        self._limiter, self._adapter = _pacing(recipe, self._say)
         self._journal = Journal(store, self._judge_stored)
-        self._chunk = max(1, min(self._limiter.slots.size // 2, MOST_HANDED_OUT))
-        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(maxsize=self._chunk)
+        self._feeder = Feeder(store, self._journal, plan_id=plan_id, run_id=self._id, limit=to_ask)
         self._asker: Asker | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # feeder and workers
@@ -97,6 +61,7 @@ class Run:
         self._asleep = 0  # workers whose request waits for its next attempt
         self._stopped: Exception | None = None
         self._key = b""
+        self._written_at = -math.inf  # the progress, into the store
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
     async def ask_everything(self, key: str | None) -> None:
@@ -151,7 +116,7 @@ class Run:
                 ticker = self._group.create_task(self._report(started))
                 if self._server_ended:
                     self._server_ended.add_done_callback(self._server_died)
-                self._tasks.add(self._group.create_task(self._feed()))
+                self._tasks.add(self._group.create_task(self._feeder.run()))
                 self._staff()
                 with _on_interrupt(self._interrupt):
                     while left := {task for task in self._tasks if not task.done()}:
@@ -162,26 +127,6 @@ class Run:
                 self._journal.close()
         except BaseExceptionGroup as errors:
             raise _first_cause(errors) from errors
-
-    async def _feed(self) -> None:
-        """Hand open requests to the workers, each chunk of them written down as handed out before it is."""
-        loop = asyncio.get_running_loop()
-        after, left = 0, self.progress.to_ask
-        while left:
-            size = min(READ_AHEAD, left)
-            batch = await loop.run_in_executor(
-                self._journal.thread,
-                lambda: self._store.pending(self._plan_id, after=after, limit=size),  # noqa: B023 - awaited at once
-            )
-            if not batch:
-                break
-            for start in range(0, len(batch), self._chunk):
-                chunk = batch[start : start + self._chunk]
-                await self._journal.put(HandedOut(self._id, chunk[-1].request_id))
-                for pending in chunk:
-                    await self._queue.put(pending)
-            after, left = batch[-1].request_id, left - len(batch)
-        await self._queue.put(None)
 
     # --- workers
 
@@ -197,13 +142,11 @@ class Run:
     async def _work(self) -> None:
         if self._asker is None:
             raise AssertionError("workers start after the asker")
-        while not self._stopped and (pending := await self._queue.get()) is not None:
+        while not self._stopped and (pending := await self._feeder.next()) is not None:
             try:
                 await self._ask(self._asker, pending)
             finally:
                 self._mark_sending(False)
-        if not self._stopped:
-            self._queue.put_nowait(None)  # the end, for the next worker; the feeder is done, so there is room
 
     async def _ask(self, asker: Asker, pending: Pending) -> None:
         try:
@@ -215,16 +158,34 @@ class Run:
             self._stop(error)
         else:
             if isinstance(result, Answered):
-                body = self._without_key(result.body)
-                self._journal.put(
-                    Replied(pending.request_id, self._teacher_id, self._id, body, result.cost_nusd, result.attempts)
-                )
-                self._staff()
+                self._keep(pending, result)
             else:
                 self.progress.failed += 1
                 reason = self._without_key(result.reason.encode()).decode("utf-8", "replace")
                 self.progress.reasons[reason] = self.progress.reasons.get(reason, 0) + 1
                 self._journal.put(Unanswered(pending.request_id, reason, result.attempts, again=result.again))
+
+    def _keep(self, pending: Pending, result: Answered) -> None:
+        other = None if self._teacher.embedded else other_model(result.decoded, self._teacher.model)
+        body = self._without_key(result.body)
+        self._journal.put(
+            Replied(
+                pending.request_id,
+                self._teacher_id,
+                self._id,
+                body,
+                result.cost_nusd,
+                result.attempts,
+                other_model=other,
+                decoded=result.decoded if body == result.body else None,
+            )
+        )
+        self._staff()
+        if other:
+            self.progress.other_models[other] = self.progress.other_models.get(other, 0) + 1
+            if self._teacher.strict:
+                named = f"a reply names the model {other!r}, not {self._teacher.model!r}, and teacher.strict is true"
+                self._stop(TeacherUnusable(f"teacher: {named}; {self._how_to_go_on()}"))
 
     def _without_key(self, text: bytes) -> bytes:
         """Some providers repeat the key in what they answer; it is stored and shown nowhere."""
@@ -264,33 +225,50 @@ class Run:
 
     def _interrupt(self) -> None:
         if self._stopped is None:
-            self._say_waiting()
+            if self._sending:
+                self._say(f"waiting for {len(self._sending)} answers in flight (again: leave at once)")
             self._stop(StoppedEarly(f"interrupted; {self._how_to_go_on()}"))
         else:
             for task in self._tasks:
                 task.cancel()
 
-    def _say_waiting(self) -> None:
-        if self._options.say and self._sending:
-            self._options.say(f"waiting for {len(self._sending)} answers in flight (again: leave at once)")
+    def _say(self, line: str) -> None:
+        if self._options.say:
+            self._options.say(line)
 
     def _how_to_go_on(self) -> str:
-        return f"everything answered is stored, go on with: harvester collect {self._recipe.path}"
+        again = "ask the same again" if "/" in self._recipe.name else f"harvester collect {self._recipe.path}"
+        return f"everything answered is stored, go on with: {again}"
 
     # --- after the store, and meanwhile
 
-    def _judge_stored(self, replied: Sequence[Replied]) -> list[Event]:
+    def _judge_stored(self, replied: Sequence[Replied]) -> Sequence[Event]:
         """Outcomes of the rows that share these replies; runs in the store's thread."""
-        rows = self._reader.rows_of_requests(self._plan_id, [event.request_id for event in replied])
-        judged: list[Event] = [Judged(row.row_id, self._rules.digest, self._rules.judge(row)[1]) for row in rows]
-        self.progress.accepted += sum(isinstance(event, Judged) and event.outcome.accepted for event in judged)
+        answers = {
+            event.request_id: parse(event.raw) if event.decoded is None else parse_decoded(event.decoded)
+            for event in replied
+        }
+        rows = self._reader.to_judge(self._plan_id, list(answers), with_seeds=self._rules.look_at_seeds)
+        judged = [
+            Judged(row.row, self._rules.digest, self._rules.judge(answers[row.request_id], row.seed)) for row in rows
+        ]
+        self.progress.accepted += sum(event.outcome.accepted for event in judged)
         return judged
 
     async def _report(self, started: float) -> None:
-        while self._options.report:
-            await asyncio.sleep(REPORT_EVERY_S)
+        while True:
+            await asyncio.sleep(self._options.report_every_s)
             self._update_progress(started)
-            self._options.report(self.progress)
+            if self._options.report:
+                self._options.report(self.progress)
+            self._write_progress()
+
+    def _write_progress(self) -> None:
+        """For those who look at the store meanwhile; often enough for a person."""
+        now = time.monotonic()
+        if now - self._written_at >= REPORT_EVERY_S:
+            self._written_at = now
+            self._journal.put(Reported(self._id, asdict(self.progress)))
 
     def _update_progress(self, started: float) -> None:
         self.progress.seconds = time.monotonic() - started
@@ -318,7 +296,7 @@ def _teacher_id(recipe: Recipe, store: StoreWriter, binding: Terms) -> int:
     )
 
 
-def _pacing(recipe: Recipe) -> tuple[Limiter, Adapter]:
+def _pacing(recipe: Recipe, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
     """The limits the recipe tells, and what finds the others."""
     limits = recipe.teacher.limits
     limiter = Limiter(
@@ -326,14 +304,24 @@ def _pacing(recipe: Recipe) -> tuple[Limiter, Adapter]:
         requests_per_minute=limits.requests_per_minute or math.inf,
         tokens_per_minute=limits.tokens_per_minute or math.inf,
     )
-    told = Told(requests_per_minute=limits.requests_per_minute is not None, concurrency=limits.concurrency is not None)
-    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers)
+    told = Told(
+        requests_per_minute=limits.requests_per_minute is not None,
+        tokens_per_minute=limits.tokens_per_minute is not None,
+        concurrency=limits.concurrency is not None,
+    )
+    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers, say)
 
 
-def _limit_nusd(recipe: Recipe, options: Options) -> int | None:
-    if options.budget_usd is not None:
-        return int(options.budget_usd * NUSD)
-    return int(recipe.budget.usd * NUSD) if recipe.budget else None
+def _caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:
+    """Every sum that the run must not pass."""
+    budget, teacher = recipe.budget, recipe.teacher
+    in_all = budget.usd if budget and options.budget_usd is None else options.budget_usd
+    if in_all is not None:
+        yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd())
+    if budget and budget.run_usd is not None:
+        yield Cap("budget.run_usd", int(budget.run_usd * NUSD))
+    if teacher.budget_usd is not None:
+        yield Cap("teacher.budget_usd", int(teacher.budget_usd * NUSD), store.spent_nusd(teacher=TEACHER))
 
 
 def _first_cause(errors: BaseExceptionGroup) -> BaseException:

@@ -10,7 +10,7 @@ from typing import Any
 from harvester.errors import BadInput
 from harvester.paths import inside
 from harvester.recipe import Recipe
-from harvester.records import Seed, canonical, digest
+from harvester.records import Json, Seed, canonical, digest
 
 REFERENCE = "reference"
 """The seed field that holds the right answer: kept from templates and verifiers, it only scores the test split."""
@@ -50,9 +50,7 @@ def _read_file(path: Path, split: str) -> Iterator[Seed]:
     seen: dict[int, int] = {}
     empty = True
     for number, line in _lines(path):
-        data = _decode(path, number, line)
-        reference = data.pop(REFERENCE, None)
-        seed_id = digest(data)[:ID_LENGTH]
+        data, reference, seed_id = _decode(path, number, line)
         # The same seed twice is two rows: its second copy gets an identity of its own.
         short = int(seed_id[:15], 16)
         copies = seen[short] = seen.get(short, 0) + 1
@@ -78,20 +76,23 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _decode(path: Path, number: int, line: str) -> dict[str, Any]:
+def _decode(path: Path, number: int, line: str) -> tuple[dict[str, Any], Json, str]:
+    """(fields, reference, seed id) of a line."""
     try:
-        data = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+        data = _DECODER.decode(line)
     except RecursionError:
         raise BadInput(f"{path}: line {number}: nested too deeply") from None
     except ValueError as error:
         raise BadInput(f"{path}: line {number}: not JSON: {error}") from None
     if not isinstance(data, dict):
         raise BadInput(f'{path}: line {number}: a seed is a JSON object, such as {{"text": ...}}')
+    reference = data.pop(REFERENCE, None)
     try:
-        canonical(data)
+        canonical(reference)
+        seed_id = digest(data)[:ID_LENGTH]
     except (UnicodeEncodeError, RecursionError):
         raise BadInput(f"{path}: line {number}: holds half of a surrogate pair (\\ud800 alone); remove it") from None
-    return data
+    return data, reference, seed_id
 
 
 def _refuse_constant(name: str) -> None:
@@ -103,3 +104,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]} is beyond the range of a number; write it as text")
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)  # `json.loads` makes one a line

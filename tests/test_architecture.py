@@ -14,17 +14,20 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records
-paths teachers.weights profiles yaml_text
+paths teachers.weights profiles yaml_text guarding
 addresses explaining
 pricing
 terms
 verify
+streaming
 parsing
 selection
 recipe
-seeds
+seeds trusting
 prompting
+secrets_in_seeds
 limiter
+circuit
 adapting
 budget
 retry
@@ -32,11 +35,13 @@ teachers
 store
 judging auditing
 planning
+progress feeding
 asking
 running
 collecting
+questions
 exporting
-estimating status starting
+estimating status starting known
 cli
 __main__
 """

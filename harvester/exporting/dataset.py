@@ -120,7 +120,7 @@ def _judged(
         samples = list(group)
         settled = [row for row in samples if row.state not in (PENDING, EXHAUSTED)]  # the next run asks those again
         exported.waiting += len(samples) - len(settled)
-        judged = [rules.judge(row) for row in settled]
+        judged = [rules.judge_row(row) for row in settled]
         outcomes = selection.select(recipe.step.select, [outcome for _, outcome in judged])
         for row, (answer, _), outcome in zip(settled, judged, outcomes, strict=True):
             yield row, answer, outcome

@@ -6,62 +6,98 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from harvester.errors import BadInput
 from harvester.recipe import Teacher
 from harvester.retry import BodyTooLarge, Received
+from harvester.teachers.resolving import CheckedResolver
 
 MAX_BODY_BYTES = 64 << 20
 """More than any completion with logprobs; a reply beyond it is cut off, not read into memory."""
+MODELS_TIMEOUT_S = 10.0
+NO_TIMEOUT = aiohttp.ClientTimeout()
+"""The total deadline is the only one: aiohttp's own would come on top of it."""
+
+STREAM = b',"stream":true}'
+STREAM_WITH_USAGE = b',"stream":true,"stream_options":{"include_usage":true}}'
+"""Ends of a body that asks for a stream. Transport, not question: neither stored nor part of a request's key."""
 
 
 class OpenAICompatible:
     """Sends chat completion requests to one base URL.
 
-    The request is handed straight to the transport: httpx's client above it would double the CPU of a request, and
-    brings redirects and cookies that are not wanted here.
+    They go straight to the aiohttp session: any client above it would double the CPU of a request, and bring redirects
+    and cookies that are not wanted here.
     """
 
     def __init__(
-        self, base_url: str, api_key: str | None, transport: httpx.AsyncBaseTransport, timeout_s: float
+        self,
+        base_url: str,
+        api_key: str | None,
+        session: aiohttp.ClientSession,
+        timeout_s: float,
+        *,
+        stream_end: bytes = b"",
     ) -> None:
-        """A teacher at `base_url` (up to and including /v1)."""
-        self._url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
+        """A teacher at `base_url` (up to and including /v1); asked for streams where `stream_end` says how."""
+        self._base_url = base_url.rstrip("/")
+        self._url = f"{self._base_url}/chat/completions"
         self._headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "harvester"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
-        self._transport = transport
+        self._session = session
         self._timeout_s = timeout_s
+        self._stream_end = stream_end
 
     async def send(self, body: bytes) -> Received:
-        """POST a request body and read the whole reply.
+        """POST a request body (canonical JSON) and read the whole reply, a stream to its end.
 
         Raises:
             TimeoutError: no whole reply within the teacher's total deadline; trickled bytes do not extend it.
             BodyTooLarge: the reply passed MAX_BODY_BYTES.
-            httpx.HTTPError, aiohttp.ClientError: the connection failed; `retry.decide` knows what each means.
+            AddressRefused: the host's name leads where the recipe does not allow it.
+            aiohttp.ClientError, OSError: the connection failed; `retry.decide` knows what each means.
         """
-        request = httpx.Request("POST", self._url, headers=self._headers, content=body)
-        async with asyncio.timeout(self._timeout_s):
-            response = await self._transport.handle_async_request(request)
-            try:
-                received = await _read(response)
-            finally:
-                await response.aclose()
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Received(response.status_code, headers, received)
+        if self._stream_end:
+            body = body[:-1] + self._stream_end
+        async with (
+            asyncio.timeout(self._timeout_s),
+            self._session.post(
+                self._url, data=body, headers=self._headers, allow_redirects=False, timeout=NO_TIMEOUT
+            ) as response,
+        ):
+            return Received(response.status, response.headers, await _read(response))
+
+    async def models(self) -> list[str]:
+        """Names of the models that the teacher says it has; empty where it does not say."""
+        # Off the hot path httpx's client is the better one; over the same session, with the same checks of addresses.
+        # Imported here: it takes a tenth of a start, and few runs ask this.
+        import httpx  # noqa: PLC0415
+        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+
+        client = httpx.AsyncClient(transport=AiohttpTransport(client=self._session), trust_env=False)
+        try:
+            async with asyncio.timeout(MODELS_TIMEOUT_S):
+                response = await client.get(f"{self._base_url}/models", headers=self._headers)
+            return [str(model["id"]) for model in response.raise_for_status().json()["data"]]
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError, TypeError):
+            return []
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
     chunks, size = [], 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise BodyTooLarge(f"reply larger than {MAX_BODY_BYTES >> 20} MiB")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _stream_end(teacher: Teacher) -> bytes:
+    if not teacher.streams:
+        return b""
+    return STREAM_WITH_USAGE if teacher.profile.stream_usage else STREAM
 
 
 def api_key(teacher: Teacher, *, where: str, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -83,11 +119,12 @@ def api_key(teacher: Teacher, *, where: str, environ: Mapping[str, str] = os.env
 @asynccontextmanager
 async def connect(teacher: Teacher, key: str | None) -> AsyncIterator[OpenAICompatible]:
     """A connected client for a teacher's address; its connections close with the context."""
+    resolver = CheckedResolver(local=teacher.local)
     # limit=0: the limiter bounds concurrency, a second bound in the pool would queue where nobody sees it.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, resolver=resolver)
     session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-    transport = AiohttpTransport(client=session)
     try:
-        yield OpenAICompatible(teacher.base_url, key, transport, teacher.timeout_s)
+        yield OpenAICompatible(teacher.base_url, key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
     finally:
-        await transport.aclose()
+        await session.close()
+        await resolver.close()  # a connector closes only a resolver of its own

@@ -66,7 +66,7 @@ class Scene:
             requests_per_minute=60 * PER_S if self.told else math.inf,
             clock=clock,
         )
-        adapter = Adapter(limiter, Told(self.told, self.told), RateHeaders())
+        adapter = Adapter(limiter, Told(self.told, True, self.told), RateHeaders(), lambda _line: None)
 
         async def worker() -> None:
             while True:
@@ -120,7 +120,7 @@ def test_a_minutes_window_that_was_used_up_at_once_is_paced_afterwards() -> None
 def adapted(*, told: bool = False) -> tuple[FakeClock, Limiter, Adapter]:
     clock = FakeClock()
     limiter = Limiter(concurrency=8, requests_per_minute=600.0 if told else math.inf, clock=clock)
-    return clock, limiter, Adapter(limiter, Told(told, told), HEADERS)
+    return clock, limiter, Adapter(limiter, Told(told, True, told), HEADERS, lambda _line: None)
 
 
 async def passes_at(clock: FakeClock, limiter: Limiter) -> float:
@@ -177,8 +177,16 @@ def test_concurrency_grows_only_where_it_is_used() -> None:
         adapter.answered({}, sent_at=0.0)
         idle = limiter.slots.size
         for _ in range(4):
-            await limiter.slots.__aenter__()
+            await limiter.slots.enter()
         adapter.answered({}, sent_at=0.0)
         return [idle, limiter.slots.size]
 
     assert asyncio.run(scenario()) == [8, 9]
+
+
+def test_a_limit_that_comes_back_in_hours_ends_the_run() -> None:
+    _, _, adapter = adapted()
+    assert adapter.gives_up is None
+    headers = {"limit-requests": "120", "remaining-requests": "0", "reset-requests": "8h0m"}
+    adapter.answered(headers, sent_at=0.0)
+    assert adapter.gives_up == "its limit is used up and comes back in 8.0 hours"

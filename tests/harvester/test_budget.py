@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvester.budget import Budget, worst_case_nusd, worst_case_tokens
+from harvester.budget import Budget, Cap, worst_case_nusd, worst_case_tokens
 from harvester.errors import StoppedEarly
 from harvester.pricing import FREE, Price
 from harvester.records import canonical
@@ -25,7 +25,7 @@ def body(text: str, max_tokens: int = 10) -> bytes:
 )
 def test_no_order_of_attempts_passes_the_limit(limit: int, spent: int, attempts: list[tuple[int, float, int]]) -> None:
     async def scenario() -> None:
-        budget = Budget(limit, spent)
+        budget = Budget(spent, [Cap("budget.usd", limit, spent)])
         reserved = 0
 
         async def attempt(worst: int, share: float, turns: int) -> None:
@@ -49,7 +49,7 @@ def test_no_order_of_attempts_passes_the_limit(limit: int, spent: int, attempts:
 
 def test_an_attempt_waits_for_what_others_give_back() -> None:
     async def scenario() -> list[str]:
-        budget, order = Budget(100, 0), []
+        budget, order = Budget(0, [Cap("budget.usd", 100)]), []
 
         async def first() -> None:
             async with budget.reserve(80) as held:
@@ -69,11 +69,30 @@ def test_an_attempt_waits_for_what_others_give_back() -> None:
 
 def test_what_cannot_be_paid_stops_the_run_with_the_figures() -> None:
     async def scenario() -> None:
-        async with Budget(10**9, 9 * 10**8).reserve(2 * 10**8):
+        async with Budget(9 * 10**8, [Cap("budget.usd", 10**9, 9 * 10**8)]).reserve(2 * 10**8):
             pass
 
     with pytest.raises(StoppedEarly, match=r"\$0\.900000 of \$1\.000000 is spent"):
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("limits", "stops_at", "field"),
+    [({"budget.usd": (100, 40)}, 60, "budget.usd"), ({"budget.usd": (100, 40), "budget.run_usd": (50, 0)}, 50, "run"),
+     ({"budget.run_usd": (50, 0), "teacher.budget_usd": (30, 5)}, 25, "teacher.budget_usd")],
+)  # fmt: skip
+def test_the_tightest_of_several_caps_holds(limits: dict[str, tuple[int, int]], stops_at: int, field: str) -> None:
+    caps = [Cap(name, limit, spent) for name, (limit, spent) in limits.items()]
+
+    async def spend(budget: Budget) -> None:
+        while True:
+            async with budget.reserve(1):
+                pass
+
+    budget = Budget(1000, caps)
+    with pytest.raises(StoppedEarly, match=field):
+        asyncio.run(spend(budget))
+    assert budget.spent_nusd == 1000 + stops_at
 
 
 @given(st.text(), st.integers(1, 10_000))

@@ -113,3 +113,12 @@ def test_something_that_is_no_recipe_is_said_so(folder: Any, text: str) -> None:
 def test_a_missing_recipe_says_how_to_make_one(tmp_path: Any) -> None:
     with pytest.raises(BadInput, match="harvester init"):
         Recipe.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("named", "says"), [("fireworks", "at most 5 logprobs"), ("mistral", "no logprobs")])
+def test_more_logprobs_than_a_provider_gives_are_refused(folder: Any, named: str, says: str) -> None:
+    folder.data["teacher"]["provider"] = named
+    folder.data["teacher"]["sampling"]["logprobs"] = 6
+    folder.save()
+    with pytest.raises(BadInput, match=f"sampling.logprobs: {named} gives {says}"):
+        Recipe.load(folder.path)

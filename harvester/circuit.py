@@ -1,0 +1,66 @@
+"""A teacher that only fails: nobody sends but one probe at a time, twice as rarely each time, until it answers."""
+
+import math
+from collections.abc import Callable
+
+from harvester.limiter import Limiter
+
+SILENT_ROUNDS = 5
+"""Failures one after the other, with no answer in between, that open the circuit; or so many beyond the permits."""
+LONGEST_PROBE_S = 60.0
+PATIENCE_S = 900.0
+"""A teacher that gives no answer for so long, though it is probed, is given up for this run."""
+
+
+class Circuit:
+    """Opens when requests fail for reasons that say nothing of limits, and nothing is answered in between."""
+
+    def __init__(self, limiter: Limiter, say: Callable[[str], None]) -> None:
+        """A closed circuit; `say` hears when it opens and closes."""
+        self._limiter, self._say = limiter, say
+        self._failures = self._rounds = self._probes = 0  # since the last answer
+        self._failed_at = -math.inf
+        self._answered_at = limiter.clock.now()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only probes go out."""
+        return self._rounds >= SILENT_ROUNDS or self._failures >= self._limiter.slots.size + SILENT_ROUNDS
+
+    @property
+    def silent_too_long(self) -> bool:
+        """Whether the last answer is further away than the patience of a run."""
+        return self._limiter.clock.now() - self._answered_at > PATIENCE_S
+
+    def failed(self, *, sent_at: float) -> None:
+        """A request failed; those that were on their way when another one failed are of one round with it."""
+        was_open = self.is_open
+        new_round = sent_at > self._failed_at
+        self._failures += 1
+        if new_round:
+            self._failed_at = self._limiter.clock.now()
+            self._rounds += 1
+        if self.is_open and not was_open:
+            self._say("teacher: nothing but failures; trying one request at a time until it answers")
+        if self.is_open and (new_round or not was_open):
+            probe(self._limiter, self._probes, 0.0)
+            self._probes += 1
+
+    def answered(self) -> bool:
+        """An answer came; whether the circuit was open until now."""
+        was_open = self.is_open
+        self._failures = self._rounds = self._probes = 0
+        self._answered_at = self._limiter.clock.now()
+        if was_open:
+            self._say("teacher: answers again")
+        return was_open
+
+
+def probe(limiter: Limiter, number: int, after_s: float) -> None:
+    """Let one request through in so many seconds, and no second one: 0.5, 1, 2, … up to a minute by the number.
+
+    Even where a rate is told: the teacher does not keep it.
+    """
+    probe_s = max(after_s, min(LONGEST_PROBE_S, 2.0 ** (number - 1)))
+    limiter.requests.hold_until(limiter.clock.now() + probe_s)
+    limiter.requests.per_minute = 60.0 / probe_s

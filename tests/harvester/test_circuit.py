@@ -1,0 +1,74 @@
+"""A teacher that only fails is probed, not hammered, and given up in the end."""
+
+import asyncio
+
+from harvester.adapting import Adapter, Told
+from harvester.circuit import PATIENCE_S, SILENT_ROUNDS
+from harvester.limiter import Limiter
+from harvester.profiles import RateHeaders
+
+from fake_clock import FakeClock  # isort: skip - a helper beside the tests
+
+
+class Outage:
+    """Workers against a teacher that fails from `begin` to `end` (seconds) and answers at once otherwise."""
+
+    def __init__(self, begin: float, end: float, *, workers: int = 64) -> None:
+        self.begin, self.end, self.workers = begin, end, workers
+        self.sent: list[float] = []
+        self.said: list[str] = []
+        self.gave_up_at: float | None = None
+
+    async def play(self, seconds: float) -> None:
+        clock = FakeClock()
+        limiter = Limiter(concurrency=self.workers, requests_per_minute=6000, clock=clock)
+        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), self.said.append)
+
+        async def worker() -> None:
+            while self.gave_up_at is None:
+                async with limiter.permit(1):
+                    sent_at = clock.now()
+                    self.sent.append(sent_at)
+                    await clock.sleep(0.1)
+                    if self.begin <= sent_at < self.end:
+                        adapter.failed(sent_at=sent_at)
+                        if adapter.gives_up and self.gave_up_at is None:
+                            self.gave_up_at = clock.now()
+                    else:
+                        adapter.answered({}, sent_at=sent_at)
+                await clock.sleep(0.5)
+
+        await clock.run(*(worker() for _ in range(self.workers)), until=seconds)
+
+    def count(self, begin: float, end: float) -> int:
+        return sum(begin <= at < end for at in self.sent)
+
+
+def test_an_outage_is_probed_and_over_as_soon_as_a_probe_is_answered() -> None:
+    outage = Outage(10, 70)
+    asyncio.run(outage.play(100))
+    assert outage.count(10, 70) <= 64 + 2 * SILENT_ROUNDS + 10  # what was on its way, and probes at 0.5, 1, 2, 4, … s
+    assert outage.count(70, 100) > 100
+    assert [line.removeprefix("teacher: ") for line in outage.said] == [
+        "nothing but failures; trying one request at a time until it answers", "answers again"
+    ]  # fmt: skip
+
+
+def test_a_teacher_that_stays_silent_is_given_up() -> None:
+    outage = Outage(10, 10_000)
+    asyncio.run(outage.play(5_000))
+    assert outage.gave_up_at is not None
+    assert PATIENCE_S < outage.gave_up_at < PATIENCE_S + 180
+    assert outage.count(100, outage.gave_up_at) <= PATIENCE_S / 60 + 5
+
+
+def test_failures_between_answers_open_nothing() -> None:
+    said: list[str] = []
+    clock = FakeClock()
+    adapter = Adapter(Limiter(concurrency=4, clock=clock), Told(True, True, True), RateHeaders(), said.append)
+    for number in range(40):
+        clock.time = number
+        adapter.failed(sent_at=number)
+        if number % 4 == 3:
+            adapter.answered({}, sent_at=number)
+    assert said == []
