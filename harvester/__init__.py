@@ -8,18 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harvester.collecting import Options, Progress, collect
+    from harvester.estimating import Estimate, estimate
     from harvester.exporting import Exported, export
+    from harvester.questions import ask
     from harvester.recipe import Recipe
+    from harvester.records import Answer, Message
 
 __version__ = "0.1.0"
-__all__ = ["Exported", "Options", "Progress", "Recipe", "collect", "export"]
+__all__ = [
+    "Answer",
+    "Estimate",
+    "Exported",
+    "Message",
+    "Options",
+    "Progress",
+    "Recipe",
+    "ask",
+    "collect",
+    "estimate",
+    "export",
+]
 
 _HOME = {
+    "Answer": "harvester.records",
+    "Estimate": "harvester.estimating",
     "Exported": "harvester.exporting",
+    "Message": "harvester.records",
     "Options": "harvester.collecting",
     "Progress": "harvester.collecting",
     "Recipe": "harvester.recipe",
+    "ask": "harvester.questions",
     "collect": "harvester.collecting",
+    "estimate": "harvester.estimating",
     "export": "harvester.exporting",
 }
 

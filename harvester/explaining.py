@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from harvester.yaml_text import MOST_SHOWN, one_line
 
 OTHER_NAMES = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "max_workers": "concurrency", "n": "samples"}
+SHAPES = {"model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list", "list_type": "a list"}
+"""pydantic's types of error → what YAML calls what it wants there."""
 KEY_FIELDS = ("api_key", "apikey", "key", "token", "secret")
 
 
@@ -28,8 +30,13 @@ def _explain_one(problem: ErrorDetails, root: type[BaseModel]) -> str:
         return f"{field}: {_unknown_field(loc, root)}"
     if problem["type"] == "missing":
         return f"{field}: missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("Tuple should", "the list should")
     shown = problem.get("input")
+    if shape := SHAPES.get(problem["type"]):
+        inner = _model_at(root, [part for part in loc if isinstance(part, str)])
+        names = f" with {', '.join(inner.model_fields)}" if shape == "a mapping" and inner else ""
+        other = "" if isinstance(shown, dict | list) else f", not {repr(shown)[:MOST_SHOWN]}"  # may hold a key
+        return f"{field}: is {shape}{names}{other}"
     if problem["type"] == "value_error" or isinstance(shown, dict | list) or "api_key" in field:
         return f"{field}: {message}"  # a key put where a name belongs must not be printed
     return f"{field}: {message[0].lower()}{message[1:]}, not {repr(shown)[:MOST_SHOWN]}"
@@ -47,13 +54,18 @@ def _unknown_field(loc: tuple[int | str, ...], root: type[BaseModel]) -> str:
 
 def _fields_under(model: type[BaseModel], parents: list[str]) -> Iterator[str]:
     """Dotted names of the fields of the model at `parents`, and of the models inside it."""
+    if inner := _model_at(model, parents):
+        yield from _walk(inner, "")
+
+
+def _model_at(model: type[BaseModel], parents: list[str]) -> type[BaseModel] | None:
     for parent in parents:
         field = model.model_fields.get(parent)
         inner = _model_in(field.annotation) if field else None
         if inner is None:
-            return
+            return None
         model = inner
-    yield from _walk(model, "")
+    return model
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:

@@ -7,7 +7,9 @@ from harvester.collecting import default_store, nothing_yet
 from harvester.judging import Rules
 from harvester.pricing import usd
 from harvester.recipe import Recipe
-from harvester.store import Counts, StoreReader
+from harvester.store import Counts, RunState, StoreReader
+from harvester.store.lock import holder
+from harvester.store.writing import KILLED
 
 
 def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
@@ -23,6 +25,9 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
         rejudged = reader.count_unjudged(plan_id, Rules(recipe.rules).digest)
+        writer, run = holder(path), reader.last_run(recipe.name)
+    if run and run.ended_at is None and writer is None:
+        writer = holder(path)  # it may have begun between the two looks
     return {
         "recipe": recipe.name,
         "store": str(path),
@@ -32,6 +37,29 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "failures": dict(counts.failures),
         "usd": usd(counts.spent_nusd),
         "minutes": counts.minutes,
+        "other_models": dict(counts.other_models),
+        "running": _running(writer, run),
+        "last_run": run and _last(run, writer),
+    }
+
+
+def _running(writer: dict[str, Any] | None, run: RunState | None) -> dict[str, Any] | None:
+    """Who writes to the store now. Without an open run of the recipe it is at something else: no progress to tell."""
+    if writer is None:
+        return None
+    progress = run.progress if run and run.ended_at is None else None
+    return {**{name: writer.get(name) for name in ("pid", "host", "since")}, "progress": progress}
+
+
+def _last(run: RunState, writer: dict[str, Any] | None) -> dict[str, Any]:
+    """The recipe's latest run; one that neither ended nor holds the store was killed."""
+    outcome = KILLED if run.ended_at is None and writer is None else run.outcome
+    return {
+        "id": run.run_id,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "outcome": outcome,
+        "progress": run.progress,
     }
 
 

@@ -13,6 +13,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # provider.py is a helper, not a
 from provider import Provider, serving
 
 
+@pytest.fixture(autouse=True)
+def _own_trust_list(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the trust list of who runs it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+
+
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with serving(Provider()) as running:

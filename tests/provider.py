@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import ssl
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -13,9 +15,13 @@ from typing import Any
 
 from aiohttp import web
 
+from strict import Strict  # isort: skip - helpers beside the tests
+from wire_faults import Fault, Wire  # isort: skip
+
 Reply = tuple[int, dict[str, str], bytes]
-Script = Callable[[dict[str, Any], int], "Reply | None"]
-"""(request body, how often this very body was asked before) → a reply of the test's own, or None for an answer."""
+Script = Callable[[dict[str, Any], int], "Reply | Fault | None"]
+"""(request body, how often this very body was asked before) → a reply or a fault of the test's own, or None for an
+answer."""
 
 
 def completion(content: str, *, finish_reason: str = "stop", **more: Any) -> bytes:
@@ -29,42 +35,90 @@ def last_line(body: dict[str, Any]) -> str:
     return str(body["messages"][-1]["content"]).strip().splitlines()[-1]
 
 
+class AlreadyOnTheWire(web.StreamResponse):
+    """Stands for what a fault wrote itself; the connection is closed after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        pass
+
+    async def write_eof(self, data: Any = b"") -> None:
+        pass
+
+
 @dataclass
 class Provider:
-    """Counts what it was asked; `script` decides what it says, `latency_s` how soon."""
+    """Counts what it was asked; `strict` refuses, `script` decides what it says, `latency_s` how soon."""
 
     script: Script = lambda _body, _before: None
     answer: Callable[[dict[str, Any]], str] = lambda body: "answer to " + last_line(body)
-    latency_s: float = 0.0
+    latency_s: float | Callable[[dict[str, Any], int], float] = 0.0  # a number, or the script's arguments → seconds
+    strict: Strict | None = None
+    models: list[str] = field(default_factory=list)  # what GET /v1/models lists; it is not there where this is empty
     asked: list[dict[str, Any]] = field(default_factory=list)
     asked_at: list[float] = field(default_factory=list)  # seconds, monotonic
-    answered: list[dict[str, Any]] = field(default_factory=list)
+    answered: list[dict[str, Any]] = field(default_factory=list)  # whole replies of status 200, handed to the network
+    said: Counter[int | str] = field(default_factory=Counter)  # statuses, and faults by name
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
     in_flight: int = 0
     busy: list[tuple[float, int]] = field(default_factory=list)  # (seconds, in flight from then on)
     _seen: Counter[str] = field(default_factory=Counter)
+    _arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_until_asked(self, times: int, by: "subprocess.Popen[str]") -> None:
+        """Block the test (not the provider) until so many requests have come in all; `by` is who sends them."""
+        deadline = time.monotonic() + 60
+        with self._arrived:
+            while not self._arrived.wait_for(lambda: len(self.asked) >= times, 0.2):
+                if by.poll() is not None or time.monotonic() > deadline:
+                    by.kill()
+                    raise AssertionError(f"asked {len(self.asked)} times, not {times}: {by.communicate()[1]}")
+
+    async def list_models(self, _request: web.Request) -> web.Response:
+        if not self.models:
+            raise web.HTTPNotFound
+        return web.json_response({"object": "list", "data": [{"id": name} for name in self.models]})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         text = json.dumps(body, sort_keys=True)
         before = self._seen[text]
         self._seen[text] += 1
-        self.asked.append(body)
-        self.asked_at.append(time.monotonic())
-        self.headers.append(dict(request.headers))
+        with self._arrived:
+            self.asked_at.append(time.monotonic())
+            self.headers.append(dict(request.headers))
+            self.asked.append(body)
+            self._arrived.notify_all()
         self._count(1)
         try:
-            await asyncio.sleep(self.latency_s)
-            status, headers, reply = self.script(body, before) or (200, {}, completion(self.answer(body)))
+            said = await self._decide(body, before)
+            if callable(said):
+                self.said[getattr(said, "__name__", "fault")] += 1
+                if request.transport:
+                    await said(Wire(request.transport, completion(self.answer(body))))
+                return AlreadyOnTheWire()
         finally:
             self._count(-1)
+        status, headers, reply = said
+        self.said[status] += 1
         response = web.Response(status=status, body=reply, content_type="application/json", headers=headers)
         await response.prepare(request)
         await response.write_eof()
         if status == 200:
             self.answered.append(body)
         return response
+
+    async def _decide(self, body: dict[str, Any], before: int) -> "Reply | Fault":
+        now = self.asked_at[-1]
+        if self.strict and (refusal := self.strict.refusal(body, now)):
+            return refusal
+        told = self.strict.headers(body, now) if self.strict else {}
+        await asyncio.sleep(self.latency_s(body, before) if callable(self.latency_s) else self.latency_s)
+        return self.script(body, before) or (200, told, completion(self.answer(body)))
 
     def _count(self, more: int) -> None:
         self.in_flight += more
@@ -77,42 +131,36 @@ class Provider:
 
 
 @contextmanager
-def serving(provider: Provider) -> Iterator[Provider]:
+def serving(provider: Provider, tls: ssl.SSLContext | None = None) -> Iterator[Provider]:
     """Serve in a thread with a loop of its own, so that the code under test may block or be another process."""
-    loop = asyncio.new_event_loop()
     ready = threading.Event()
-    runner: list[web.AppRunner] = []
+    stopping: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
-    async def start() -> None:
+    async def serve() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", provider.handle)
-        runner.append(web.AppRunner(app, shutdown_timeout=0.1))
-        await runner[0].setup()
-        site = web.TCPSite(runner[0], "127.0.0.1", 0)
-        await site.start()
-        port = runner[0].addresses[0][1]
-        provider.url = f"http://127.0.0.1:{port}/v1"
+        app.router.add_get("/v1/models", provider.list_models)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        provider.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/v1"
+        stopped = asyncio.Event()
+        stopping.append((asyncio.get_running_loop(), stopped))
         ready.set()
-
-    async def stop() -> None:
-        await runner[0].cleanup()
+        await stopped.wait()
+        await runner.cleanup()
         left = asyncio.all_tasks() - {asyncio.current_task()}  # answers nobody waits for any more
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def run() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(stop())
-        loop.close()
-
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     if not ready.wait(10):
         raise AssertionError("the provider did not start")
+    loop, stopped = stopping[0]
     try:
         yield provider
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(stopped.set)
         thread.join(10)

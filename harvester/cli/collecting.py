@@ -1,0 +1,125 @@
+"""collect: the one command that asks a teacher, and so the one that costs money."""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harvester.cli import texts
+from harvester.cli.base import as_json, load, recipe_argument, say, show, store_option
+from harvester.errors import BadInput, HarvesterError, StoppedEarly
+
+if TYPE_CHECKING:
+    from harvester.collecting import Progress
+    from harvester.recipe import Recipe
+
+SHOWN_REASONS = 5
+MOST_USD = 10**9
+
+
+@click.command(epilog="Example: harvester collect runs/orders --limit 20")
+@recipe_argument
+@store_option
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Ask at most so many requests in this run.")
+@click.option("--budget", metavar="USD", help="Stop before the store has cost more than this.")
+@click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
+@click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")
+@click.option("--yes", is_flag=True, help="Do not ask before spending money without a budget.")
+@as_json
+def collect(
+    recipe: Path,
+    store: Path | None,
+    limit: int | None,
+    budget: str | None,
+    retry_failed: bool,
+    trust: tuple[str, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
+    import asyncio
+    from dataclasses import asdict
+    from functools import partial
+
+    from harvester import trusting
+    from harvester.cli.progress import showing_progress
+    from harvester.collecting import Options
+    from harvester.collecting import collect as run
+
+    loaded = load(recipe)
+    ask = partial(click.confirm, err=True) if _on_terminal() else None
+    trusting.require(loaded.teacher, where=f"{loaded.path}: teacher", trusted_now=trust, ask=ask)
+    budget_usd = _money(budget)
+    if not yes and budget_usd is None:
+        _confirm_cost(loaded)
+    try:
+        with showing_progress() as talk:
+            options = Options(
+                limit=limit,
+                budget_usd=budget_usd,
+                retry_failed=retry_failed,
+                report=talk.report,
+                report_every_s=talk.every_s,
+                say=talk.say,
+            )
+            progress = asyncio.run(run(loaded, store, options))
+    except HarvesterError as error:
+        if error.progress is not None:  # else it stopped before asking
+            _say_what_went_wrong(error.progress)
+            if as_json:
+                show(asdict(error.progress), as_json=True, text=str)
+        raise
+    _say_what_went_wrong(progress)
+    show(asdict(progress), as_json=as_json, text=lambda _: texts.progress(progress))
+
+
+def _say_what_went_wrong(progress: "Progress") -> None:
+    if progress.maybe_asked_again:
+        say(f"a run was killed before: at most {progress.maybe_asked_again} requests were sent twice")
+    for reason, count in sorted(progress.reasons.items(), key=lambda item: -item[1])[:SHOWN_REASONS]:
+        say(f"{count} failed: {reason}")
+
+
+def _confirm_cost(recipe: "Recipe") -> None:
+    """Ask a person before money is spent without a bound; off a terminal nobody is there to answer.
+
+    Raises:
+        RefusedByTerms: nothing could be asked anyway.
+        StoppedEarly: the answer is no.
+    """
+    price = recipe.teacher.known_price
+    costs = price is None or max(price.input, price.output) > 0
+    if recipe.budget or not costs or not _on_terminal():
+        return
+    from harvester import terms
+    from harvester.collecting import teacher_terms
+    from harvester.estimating import estimate
+
+    terms.require(teacher_terms(recipe), teacher="teacher", where=f"{recipe.path}: teacher")
+    expected = estimate(recipe)
+    say(
+        f"{recipe.name}: {expected.requests:,} requests in all, USD {texts.low_high(expected.usd)},"
+        f" what is stored already included; no budget is stated (budget.usd, --budget)"
+    )
+    if not click.confirm("go on?", err=True):
+        raise StoppedEarly("nothing was asked; state a budget, or run it again")
+
+
+def _on_terminal() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _money(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        raise BadInput(f"--budget: {text[:80]!r} is not an amount in USD, such as 5.00") from None
+    if not amount.is_finite() or amount < 0:
+        raise BadInput(f"--budget: {text[:80]!r} is not an amount in USD, such as 5.00")
+    if amount > MOST_USD:
+        raise BadInput(f"--budget: {text[:80]!r} is more than {MOST_USD} USD; leave it out for no budget")
+    return amount

@@ -1,0 +1,102 @@
+"""What reads a store, and asks nobody: status, parse, export, verify, trace."""
+
+from pathlib import Path
+
+import click
+
+from harvester.cli import texts
+from harvester.cli.base import (
+    PATH,
+    as_json,
+    complete_recipe,
+    load,
+    only_recipe,
+    recipe_argument,
+    recipe_if_several,
+    show,
+    store_option,
+    usable,
+    usable_store,
+)
+
+
+@click.command(epilog="Example: harvester status runs/orders --json")
+@recipe_if_several
+@store_option
+@as_json
+def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
+    """What is stored, spent and failed, and how far a collection is that runs now."""
+    from harvester.status import status as look
+
+    show(look(load(recipe or only_recipe()), store), as_json=as_json, text=texts.status)
+
+
+@click.command(epilog="Example: harvester parse runs/orders")
+@recipe_argument
+@store_option
+@as_json
+def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
+    """Read and verify RECIPE's stored replies anew, with the rules it states now; asks nobody."""
+    from harvester.collecting import parse as replay
+
+    loaded = load(recipe)
+    result = {"recipe": loaded.name, "judged": replay(loaded, store)}
+    show(result, as_json=as_json, text=lambda r: f"{r['recipe']}: {r['judged']} rows judged")
+
+
+@click.command(epilog="Example: harvester export runs/orders runs/orders/dataset")
+@recipe_argument
+@click.argument("out", type=PATH, callback=usable, help="A new folder, or the dataset of an earlier export to replace.")
+@store_option
+@click.option("--unfiltered", is_flag=True, help="Write rejected answers into train too.")
+@as_json
+def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_json: bool) -> None:
+    """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
+    from harvester.exporting import export as write
+
+    exported = write(load(recipe), out, store=store, unfiltered=unfiltered)
+    result = {
+        "path": str(exported.path),
+        "rows": dict(exported.rows),
+        "dropped": dict(exported.dropped),
+        "waiting": exported.waiting,
+    }
+    show(result, as_json=as_json, text=texts.export)
+
+
+@click.command(epilog="Example: harvester verify runs/orders/harvest.db")
+@click.argument("store", type=PATH, callback=usable_store, help="The database file.")
+@as_json
+def verify(store: Path, as_json: bool) -> None:
+    """Re-hash STORE: every reply against its SHA-256, every request against its key."""
+    from dataclasses import asdict
+
+    from harvester.auditing import audit
+    from harvester.errors import StoreUnusable
+
+    found = audit(store)
+    show(asdict(found), as_json=as_json, text=lambda r: texts.verify(store, r))
+    if found.problems:
+        raise StoreUnusable(
+            f"{store}: {len(found.problems)} problems; restore a copy, or collect what is damaged again"
+        )
+
+
+@click.command(epilog="Example: harvester trace 1f3a --recipe runs/orders")
+@click.argument("row", help="A row_id of the dataset, or its beginning.")
+@click.option(
+    "--recipe",
+    type=PATH,
+    callback=usable,
+    help="Whose store; may be left out where there is only one.",
+    shell_complete=complete_recipe,
+)
+@store_option
+@as_json
+def trace(row: str, recipe: Path | None, store: Path | None, as_json: bool) -> None:
+    """Where ROW comes from: seed, prompt, raw reply, teacher, terms, the recipe of that day."""
+    from harvester.auditing import trace as follow
+    from harvester.collecting import default_store
+
+    path = store or default_store(load(recipe or only_recipe()))
+    show(follow(path, row), as_json=as_json, text=texts.trace)

@@ -1,0 +1,137 @@
+"""Results for people: what a command prints where no --json asks for the whole."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harvester.collecting import Progress
+
+HOST_ONLY = "the model's licence"
+
+
+def progress(now: "Progress") -> str:
+    """One line on a collecting run."""
+    if not now.to_ask:
+        return f"{now.recipe}: nothing to ask, every request of the recipe is answered or has failed for good"
+    waiting = f", waiting: {waiting_for(now.waiting)}" if now.waiting else ""
+    rate = now.answered / now.seconds if now.seconds else 0.0
+    return (
+        f"{now.recipe}: {now.answered} of {now.to_ask} answered, {now.accepted} rows accepted, "
+        f"{now.failed} failed, {now.in_flight} in flight, {rate:.1f}/s, ${now.spent_usd:.4f}{waiting}"
+    )
+
+
+def waiting_for(waiting: dict[str, int]) -> str:
+    """What requests wait for, such as `4 for tokens, 1 for retry`."""
+    return ", ".join(f"{count} for {what}" for what, count in waiting.items())
+
+
+def check(result: dict[str, Any]) -> str:
+    """Prompts first, the sums last, where the eye is."""
+    lines = []
+    for number, prompt in enumerate(result["prompts"], start=1):
+        lines.append(f"--- prompt {number}")
+        lines += [f"[{message['role']}] {message['content']}" for message in prompt]
+    binding = result["terms"]
+    lines += [
+        "---",
+        f"{result['recipe']}: {result['seeds']} seeds, {result['requests']} requests",
+        f"input tokens: {low_high(result['input_tokens'])}; output tokens: {low_high(result['output_tokens'])}",
+        f"USD: {low_high(result['usd'])}",
+        f"terms: {binding['verdict']} ({binding['id']}; {binding['source']})",
+        *(f"  obligation: {text}" for text in binding["obligations"]),
+        *(f"secret: {one['file']}: line {one['line']}: {one['kind']}" for one in result["secrets"]),
+    ]
+    return "\n".join(lines)
+
+
+def low_high(bounds: tuple[float, float] | None) -> str:
+    """A range of tokens or dollars."""
+    if bounds is None:
+        return "unknown (state teacher.price and sampling.max_tokens)"
+    low, high = (f"{value:.4f}" if isinstance(value, float) else f"{value:,}" for value in bounds)
+    return f"{low} to {high}"
+
+
+def teachers(result: dict[str, Any]) -> str:
+    """Two tables: who answers, and whose models."""
+    providers = [("provider", "host", "rate headers", "logprobs", "may train a student", "as of")]
+    for one in result["teachers"]:
+        headers = "read" if one["rate_headers"] else "none known"
+        logprobs = {None: "not known", 0: "none"}.get(one["logprobs"], f"up to {one['logprobs']}")
+        for terms in one["terms"]:
+            verdict = terms["verdict"] or HOST_ONLY
+            host = terms["host"] or "your own machine"
+            providers.append((one["id"], host, headers, logprobs, verdict, terms["as_of"] or "-"))
+    models = [("model", "may train a student", "as of", "from")]
+    models += [(", ".join(one["match"]), one["verdict"], one["as_of"], one["source"]) for one in result["models"]]
+    return "\n".join([*_table(providers), "", *_table(models), "", result["note"]])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def status(result: dict[str, Any]) -> str:
+    """Requests, splits with what was dropped and why, failures."""
+    requests = ", ".join(f"{count} {state}" for state, count in result["requests"].items())
+    lines = [f"{result['recipe']} ({result['store']}): requests: {requests or 'none'}; ${result['usd']:.4f}"]
+    lines += _now(result)
+    for split, of_split in result["splits"].items():
+        lines.append(f"  {split}: {of_split['rows']} rows, {of_split['accepted']} accepted")
+        lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
+    if result["judged_by_other_rules"]:
+        lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
+    lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
+    lines += [f"  {count} replies name another model: {name}" for name, count in result["other_models"].items()]
+    return "\n".join(lines)
+
+
+def _now(result: dict[str, Any]) -> list[str]:
+    """A line on what goes on in the store, or on how the last run went where it did not end by itself."""
+    last, running = result["last_run"], result["running"]
+    if running is None:
+        if last is None or last["outcome"] == "done":
+            return []
+        how = {"killed": "was killed", "stopped": "stopped early"}.get(last["outcome"], "has not ended")
+        open_ = any(result["requests"].get(state) for state in ("pending", "exhausted"))
+        return [f"  the last run (begun {last['started_at']}) {how}" + ("; collect again to go on" if open_ else "")]
+    who = f"pid {running['pid']}, since {running['since']}"
+    if last is None or last["ended_at"] is not None:
+        return [f"  another command writes to the store now ({who})"]
+    now = running["progress"] or {}
+    so_far = f"{now['answered']} of {now['to_ask']} answered" if {"answered", "to_ask"} <= set(now) else "just begun"
+    waiting = f", waiting: {waiting_for(now['waiting'])}" if now.get("waiting") else ""
+    return [f"  collecting now ({who}): {so_far}{waiting}"]
+
+
+def verify(store: Path, result: dict[str, Any]) -> str:
+    """Counts, and every problem on a line."""
+    counts = ", ".join(f"{result[name]} {name}" for name in ("requests", "replies", "rows"))
+    head = f"{store}: {counts}; SQLite {result['sqlite']}; {len(result['problems'])} problems"
+    return "\n".join([head, *(f"  {problem}" for problem in result["problems"])])
+
+
+def trace(result: dict[str, Any]) -> str:
+    """A row's way, from its seed to the recipe's text of that day."""
+    lines = [f"{name}: {result[name]}" for name in ("row_id", "recipe", "step", "split", "sample", "seed", "reference")]
+    lines += [f"[{message['role']}] {message['content']}" for message in result["body"]["messages"]]
+    request, reply = result["request"], result["reply"]
+    lines.append(f"request {request['key']}: {request['state']} after {request['attempts']} attempts")
+    if reply:
+        lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "teacher", "terms", "price", "raw")]
+    elif request["reason"]:
+        lines.append(f"reason: {request['reason']}")
+    return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
+
+
+def export(result: dict[str, Any]) -> str:
+    """Rows by split, and what was left out."""
+    rows = ", ".join(f"{count} {split}" for split, count in result["rows"].items()) or "no rows"
+    lines = [f"{result['path']}: {rows}"]
+    lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
+    if result["waiting"]:
+        lines.append(f"  {result['waiting']} rows have no answer yet")
+    return "\n".join(lines)

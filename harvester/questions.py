@@ -1,0 +1,102 @@
+"""`ask`: questions of one's own to a recipe's teacher, by the client, limits, budget, terms and store of `collect`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harvester.collecting import Options, ran
+from harvester.errors import BadInput
+from harvester.parsing import parse
+from harvester.planning import ensure_planned
+from harvester.prompting import Requester
+from harvester.recipe import Recipe
+from harvester.records import Answer, Json, Message, Seed, digest, half_pair
+from harvester.seeds import ID_LENGTH
+
+ROLES = ("system", "user", "assistant")
+SPLIT = "ask"
+
+
+async def ask(
+    recipe: Recipe,
+    prompts: Sequence[str | Sequence[Message]],
+    store: Path | None = None,
+    options: Options | None = None,
+) -> list[Answer | None]:
+    """Ask the recipe's teacher these prompts, with its sampling; what the store has an answer to is not asked again.
+
+    Of the recipe only the teacher, the budget and the terms count. The answers are stored under its name + "/ask",
+    apart from what `collect` stores, and never become part of its dataset.
+
+    Args:
+        recipe: whose teacher to ask.
+        prompts: texts, each one user message, or lists of `{"role": ..., "content": ...}`.
+        store: the database file; beside the recipe by default. It has one writer: ask many prompts in one call.
+        options: limit, budget and progress, as for `collect`.
+
+    Returns:
+        One answer a prompt, in their order; None where there is none (refused, out of attempts, beyond the limit).
+
+    Raises:
+        BadInput: a prompt is not as above, or the key's variable is not set.
+        RefusedByTerms, StoppedEarly, TeacherUnusable, StoreUnusable: as `collect` does. What was answered before a
+            stop is stored, and the same call goes on from there.
+    """
+    conversations = _conversations(prompts)
+    if not conversations:
+        return []
+    requester = Requester(recipe)
+    requests = [requester.request(messages) for messages in conversations]
+    planned = {
+        request.key: (_seed(messages), [request]) for messages, request in zip(conversations, requests, strict=True)
+    }
+    asking = _for_questions(recipe)
+    fingerprint = digest(list(planned))
+    async with ran(
+        asking,
+        store,
+        options,
+        lambda writer: ensure_planned(writer, asking, fingerprint, planned.values()),
+    ) as (reader, plan_id, _):
+        answers = {row.request_key: parse(row.reply.raw) for row in reader.answered(plan_id) if row.reply}
+    return [answers.get(request.key) for request in requests]
+
+
+def _for_questions(recipe: Recipe) -> Recipe:
+    """The recipe under the name that its questions are stored under, and without rules: nobody judges the answers."""
+    asking = recipe.model_copy(update={"name": f"{recipe.name}/ask"})
+    asking._rules = {}  # noqa: SLF001 - a copy of our own
+    return asking
+
+
+def _seed(messages: list[Message]) -> Seed:
+    data = {"messages": messages}
+    return Seed(digest(data)[:ID_LENGTH], SPLIT, data)
+
+
+def _conversations(prompts: Sequence[str | Sequence[Message]]) -> list[list[Message]]:
+    if isinstance(prompts, str):
+        raise BadInput("prompts: is one text; give a list of prompts")
+    return [_conversation(prompt, f"prompts.{number}") for number, prompt in enumerate(prompts)]
+
+
+def _conversation(prompt: str | Sequence[Message], where: str) -> list[Message]:
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if not isinstance(messages, Sequence):
+        raise BadInput(f"{where}: is neither a text nor a list of messages")
+    checked = [_message(message, f"{where}.{number}") for number, message in enumerate(messages)]
+    if not any(message["content"].strip() for message in checked):
+        raise BadInput(f"{where}: is empty; ask something")
+    return checked
+
+
+def _message(message: Json, where: str) -> Message:
+    if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
+        raise BadInput(f'{where}: is not a message; give {{"role": ..., "content": ...}}')
+    role, content = message["role"], message["content"]
+    if role not in ROLES:
+        raise BadInput(f"{where}.role: {str(role)[:80]!r} is none of {', '.join(ROLES)}")
+    if not isinstance(content, str):
+        raise BadInput(f"{where}.content: is not text")
+    if half_pair(content):
+        raise BadInput(f"{where}.content: holds half of a surrogate pair (\\ud800 alone); remove it")
+    return {"role": role, "content": content}
