@@ -91,7 +91,7 @@ def _confirm_cost(recipe: "Recipe") -> None:
     """
     price = recipe.teacher.known_price
     costs = price is None or max(price.input, price.output) > 0
-    if recipe.budget or not costs or not _on_terminal():
+    if recipe.budget or recipe.teacher.budget_usd is not None or not costs or not _on_terminal():
         return
     from harvester import terms
     from harvester.collecting import teacher_terms

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, UpdateBase, bindparam, select, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.store.events import Event, Judged, Lost, Replied, Reported, Unanswered
@@ -29,27 +30,68 @@ def write(connection: Connection, events: Sequence[Event]) -> None:
         _WRITE[kind](connection, group)
 
 
+class _Many:
+    """A statement for many rows, compiled once: SQLAlchemy's handling of a row's values costs more than the write."""
+
+    def __init__(self, statement: UpdateBase, *names: str) -> None:
+        """A statement whose rows are given as tuples of the values of `names`."""
+        compiled = statement.compile(dialect=sqlite.dialect())
+        self._sql = str(compiled)
+        self._order = [names.index(name) for name in compiled.positiontup or ()]
+
+    def run(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> int:
+        """Write the rows; returns how many of them changed something."""
+        ordered = [tuple(row[place] for place in self._order) for row in rows]
+        return connection.exec_driver_sql(self._sql, ordered, {"preserve_rowcount": True}).rowcount
+
+
+_REPLY = ("request_id", "teacher_id", "run_id", "raw", "sha256", "cost_nusd", "received_at", "other_model")
+_TOTAL = ("run_id", "teacher", "answered_nusd", "lost_nusd")
+_OUTCOME = ("id", "rules", "accepted", "drop_reason")
+_spend, _judge = insert(spending), insert(outcomes)
+_ADD_REPLIES = _Many(insert(replies).on_conflict_do_nothing(), *_REPLY)  # the first one stays
+_SPEND = _Many(
+    _spend.on_conflict_do_update(
+        index_elements=["run_id", "teacher"],
+        set_={name: spending.c[name] + _spend.excluded[name] for name in ("answered_nusd", "lost_nusd")},
+    ),
+    *_TOTAL,
+)
+_JUDGE = _Many(
+    _judge.on_conflict_do_update(index_elements=["id"], set_={name: _judge.excluded[name] for name in _OUTCOME[1:]}),
+    *_OUTCOME,
+)
+_SET_STATES = _Many(
+    update(requests)
+    .where(requests.c.id == bindparam("request"))
+    .values(state=bindparam("to_state"), reason=bindparam("why"), attempts=requests.c.attempts + bindparam("tried")),
+    "request", "to_state", "why", "tried",
+)  # fmt: skip
+
+
 def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
     now = utc_now()
-    values = [
-        {
-            "request_id": event.request_id,
-            "teacher_id": event.teacher_id,
-            "run_id": event.run_id,
-            "raw": zlib.compress(event.raw, 1),
-            "sha256": hashlib.sha256(event.raw).digest(),
-            "cost_nusd": event.cost_nusd,
-            "received_at": now,
-            "other_model": event.other_model,
-        }
-        for event in events
-    ]
-    added = connection.execute(_ADD_REPLY, values)
-    kept = events if added.rowcount == len(events) else _kept(connection, events, now)
+    added = _ADD_REPLIES.run(
+        connection,
+        [
+            (
+                event.request_id,
+                event.teacher_id,
+                event.run_id,
+                zlib.compress(event.raw, 1),
+                hashlib.sha256(event.raw).digest(),
+                event.cost_nusd,
+                now,
+                event.other_model,
+            )
+            for event in events
+        ],
+    )
+    kept = events if added == len(events) else _kept(connection, events, now)
     stored = {id(event) for event in kept}  # the others were paid for too, though nothing is stored for them
     cost = [(event.cost_nusd, 0) if id(event) in stored else (0, event.cost_nusd) for event in events]
-    _spend(connection, [(event.run_id, event.teacher, *nusd) for event, nusd in zip(events, cost, strict=True)])
-    _set_states(connection, [(event.request_id, ANSWERED, None, event.attempts) for event in events])
+    _add_up(connection, [(event.run_id, event.teacher, *nusd) for event, nusd in zip(events, cost, strict=True)])
+    _SET_STATES.run(connection, [(event.request_id, ANSWERED, None, event.attempts) for event in events])
 
 
 def _kept(connection: Connection, events: Sequence[Replied], now: str) -> Sequence[Replied]:
@@ -59,33 +101,24 @@ def _kept(connection: Connection, events: Sequence[Replied], now: str) -> Sequen
     return [first[request_id] for request_id in connection.execute(query).scalars()]
 
 
-def _spend(connection: Connection, amounts: Sequence[tuple[int, str, int, int]]) -> None:
+def _add_up(connection: Connection, amounts: Sequence[tuple[int, str, int, int]]) -> None:
     """Add (run, teacher, answered, lost) in nano-dollars to the running totals."""
     totals: defaultdict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
     for run_id, teacher, answered_nusd, lost_nusd in amounts:
         totals[run_id, teacher][0] += answered_nusd
         totals[run_id, teacher][1] += lost_nusd
-    values = [
-        {"run_id": run_id, "teacher": teacher, "answered_nusd": answered, "lost_nusd": lost}
-        for (run_id, teacher), (answered, lost) in totals.items()
-    ]
-    connection.execute(_SPEND, values)
+    _SPEND.run(connection, [(*key, *nusd) for key, nusd in totals.items()])
 
 
 def _write_unanswered(connection: Connection, events: Sequence[Unanswered]) -> None:
-    _set_states(
-        connection,
-        [(event.request_id, EXHAUSTED if event.again else FAILED, event.reason, event.attempts) for event in events],
-    )
-
-
-def _set_states(connection: Connection, states: Sequence[tuple[int, str, str | None, int]]) -> None:
-    names = ("request", "to_state", "why", "tried")
-    connection.execute(_SET_STATE, [dict(zip(names, state, strict=True)) for state in states])
+    states = [
+        (event.request_id, EXHAUSTED if event.again else FAILED, event.reason, event.attempts) for event in events
+    ]
+    _SET_STATES.run(connection, states)
 
 
 def _write_lost(connection: Connection, events: Sequence[Lost]) -> None:
-    _spend(connection, [(event.run_id, event.teacher, 0, event.cost_nusd) for event in events])
+    _add_up(connection, [(event.run_id, event.teacher, 0, event.cost_nusd) for event in events])
 
 
 def _write_reported(connection: Connection, events: Sequence[Reported]) -> None:
@@ -95,30 +128,9 @@ def _write_reported(connection: Connection, events: Sequence[Reported]) -> None:
 
 
 def _write_judged(connection: Connection, events: Sequence[Judged]) -> None:
-    names = ("id", "rules", "accepted", "drop_reason")
     found = [(event.row, event.rules, event.outcome.accepted, event.outcome.drop_reason) for event in events]
-    connection.execute(_JUDGE, [dict(zip(names, one, strict=True)) for one in found])
+    _JUDGE.run(connection, found)
 
-
-# Made once: making them costs as much as running them.
-_ADD_REPLY = insert(replies).on_conflict_do_nothing().execution_options(preserve_rowcount=True)  # the first one stays
-_SPEND = insert(spending)
-_SPEND = _SPEND.on_conflict_do_update(
-    index_elements=["run_id", "teacher"],
-    set_={
-        "answered_nusd": spending.c.answered_nusd + _SPEND.excluded.answered_nusd,
-        "lost_nusd": spending.c.lost_nusd + _SPEND.excluded.lost_nusd,
-    },
-)
-_JUDGE = insert(outcomes)
-_JUDGE = _JUDGE.on_conflict_do_update(
-    index_elements=["id"], set_={name: _JUDGE.excluded[name] for name in ("rules", "accepted", "drop_reason")}
-)
-_SET_STATE = (
-    update(requests)
-    .where(requests.c.id == bindparam("request"))
-    .values(state=bindparam("to_state"), reason=bindparam("why"), attempts=requests.c.attempts + bindparam("tried"))
-)
 
 _WRITE: dict[type, Callable[[Connection, Sequence[Any]], None]] = {
     Replied: _write_replied,
