@@ -89,7 +89,7 @@ async def ran(
     binding = teacher_terms(recipe)
     terms.require(binding, teacher="teacher", where=f"{recipe.path}: teacher")
     trusting.require(recipe.teacher, where=f"{recipe.path}: teacher")
-    key = openai_compat.api_key(recipe.teacher, where=str(recipe.path))
+    access = openai_compat.access(recipe.teacher, where=str(recipe.path))
     path = store or default_store(recipe)
     if options.say and (kind := network_file_system(path)):
         options.say(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
@@ -98,7 +98,7 @@ async def ran(
         plan_id = plan(writer)
         run = Run(recipe, writer, plan_id, binding, options)
         try:
-            await run.ask_everything(key)
+            await run.ask_everything(access)
         finally:
             rejudge(writer, plan_id, Rules(recipe.rules))  # what other rules judged, or a kill left unjudged
         yield StoreReader(writer.engine, writer.path), plan_id, run.progress

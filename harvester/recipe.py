@@ -32,6 +32,7 @@ from harvester.yaml_text import MOST_SHOWN, parse_yaml, read_text, require_json
 EMBEDDED = "embedded"
 EMBEDDED_SLOTS = 4
 MOST_EMBEDDED_SLOTS = 64
+PROXY_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*_PROXY", re.IGNORECASE)
 KEY_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(_API_KEY|_TOKEN)")
 MONEY = Field(ge=0, le=10**9)
 STATED = StringConstraints(strip_whitespace=True, min_length=1)
@@ -83,6 +84,7 @@ class Teacher(Model):
     local: bool = False
     provider: str | None = None  # a profile's id, where the host does not tell (vllm, llama.cpp, ollama)
     api_key_env: str | None = None
+    proxy_env: str | None = Field(default=None, description="names the variable with the URL of a proxy")
     limits: Limits = Limits()
     price: PriceSpec | None = None
     sampling: Sampling = Sampling()
@@ -104,6 +106,13 @@ class Teacher(Model):
     def _names_a_variable(cls, name: str | None) -> str | None:
         if name is not None and not KEY_VARIABLE.fullmatch(name):
             raise ValueError("names an environment variable that ends in _API_KEY or _TOKEN; never the key itself")
+        return name
+
+    @field_validator("proxy_env")
+    @classmethod
+    def _names_a_proxys_variable(cls, name: str | None) -> str | None:
+        if name is not None and not PROXY_VARIABLE.fullmatch(name):
+            raise ValueError("names an environment variable that ends in _PROXY; never the proxy itself")
         return name
 
     @model_validator(mode="before")

@@ -27,7 +27,7 @@ from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Report
 from harvester.store.journal import Journal
 from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
-from harvester.teachers.openai_compat import OpenAICompatible
+from harvester.teachers.openai_compat import Access, OpenAICompatible
 from harvester.terms import Terms
 
 MOST_WORKERS_PER_PERMIT = 16
@@ -64,7 +64,7 @@ class Run:
         self._written_at = -math.inf  # the progress, into the store
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
-    async def ask_everything(self, key: str | None) -> None:
+    async def ask_everything(self, access: Access) -> None:
         """Ask every open request, up to the limit; the run's end is written down however it comes.
 
         Raises:
@@ -75,8 +75,8 @@ class Run:
         outcome = KILLED
         try:
             if self.progress.to_ask:
-                self._key = (key or "").encode()
-                async with self._connected(key) as client:
+                self._key = (access.key or "").encode()
+                async with self._connected(access) as client:
                     await self._ask_with(client, started)
             outcome = STOPPED if self._stopped else DONE
             if self._stopped:
@@ -89,7 +89,7 @@ class Run:
                 self._store.end_run(self._id, outcome=outcome, seconds=self.progress.seconds)
 
     @asynccontextmanager
-    async def _connected(self, key: str | None) -> AsyncIterator[OpenAICompatible]:
+    async def _connected(self, access: Access) -> AsyncIterator[OpenAICompatible]:
         teacher = self._teacher
         async with contextlib.AsyncExitStack() as stack:
             if teacher.embedded:
@@ -97,8 +97,8 @@ class Run:
                 server = embedded.running(teacher.model, slots=slots, where=str(self._recipe.path))
                 running = await stack.enter_async_context(server)
                 self._server_ended = running.ended
-                teacher, key = teacher.model_copy(update={"base_url": running.base_url}), running.key
-            yield await stack.enter_async_context(openai_compat.connect(teacher, key))
+                teacher, access = teacher.model_copy(update={"base_url": running.base_url}), Access(running.key)
+            yield await stack.enter_async_context(openai_compat.connect(teacher, access))
 
     async def _ask_with(self, client: OpenAICompatible, started: float) -> None:
         hooks = Hooks(sending=self._mark_sending, lost=self._lost, sleep=self._sleep)

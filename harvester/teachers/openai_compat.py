@@ -4,6 +4,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -100,31 +102,54 @@ def _stream_end(teacher: Teacher) -> bytes:
     return STREAM_WITH_USAGE if teacher.profile.stream_usage else STREAM
 
 
-def api_key(teacher: Teacher, *, where: str, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The teacher's key from the environment; None where the recipe names no variable.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the environment gives for reaching a teacher."""
+
+    key: str | None = None
+    proxy: str | None = None  # URL
+
+
+def access(teacher: Teacher, *, where: str, environ: Mapping[str, str] = os.environ) -> Access:
+    """The teacher's key and proxy, of the variables that the recipe names; None for those it does not name.
 
     Raises:
-        BadInput: the variable is not set.
+        BadInput: a variable is not set, or holds what it cannot be.
     """
-    if teacher.api_key_env is None:
+    key, proxy = (
+        _value(getattr(teacher, field), f"{where}: teacher.{field}", environ) for field in ("api_key_env", "proxy_env")
+    )
+    if proxy and urlsplit(proxy).scheme != "http":
+        raise BadInput(f"{where}: teacher.proxy_env: {teacher.proxy_env} is not the URL of a proxy, http://host:port")
+    return Access(key, proxy)
+
+
+def _value(name: str | None, where: str, environ: Mapping[str, str]) -> str | None:
+    if name is None:
         return None
-    key = environ.get(teacher.api_key_env, "").strip()
-    if not key:
-        raise BadInput(f"{where}: teacher.api_key_env: {teacher.api_key_env} is not set; export it and run again")
-    if not (key.isascii() and key.isprintable()):
-        raise BadInput(f"{where}: teacher.api_key_env: {teacher.api_key_env} holds characters that no key has")
-    return key
+    value = environ.get(name, "").strip()
+    if not value:
+        raise BadInput(f"{where}: {name} is not set; export it and run again")
+    if not (value.isascii() and value.isprintable()):
+        raise BadInput(f"{where}: {name} holds control or non-ASCII characters, which cannot be right")
+    return value
 
 
 @asynccontextmanager
-async def connect(teacher: Teacher, key: str | None) -> AsyncIterator[OpenAICompatible]:
-    """A connected client for a teacher's address; its connections close with the context."""
-    resolver = CheckedResolver(local=teacher.local)
+async def connect(teacher: Teacher, given: Access) -> AsyncIterator[OpenAICompatible]:
+    """A connected client for a teacher's address; its connections close with the context.
+
+    A proxy is asked by name for the teacher: what that name leads to is the proxy's to check.
+    """
+    proxy_host = urlsplit(given.proxy).hostname if given.proxy else None
+    resolver = CheckedResolver(local=teacher.local, unchecked=proxy_host)
     # limit=0: the limiter bounds concurrency, a second bound in the pool would queue where nobody sees it.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, resolver=resolver)
-    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    session = aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, proxy=given.proxy
+    )
     try:
-        yield OpenAICompatible(teacher.base_url, key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
+        yield OpenAICompatible(teacher.base_url, given.key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
     finally:
         await session.close()
         await resolver.close()  # a connector closes only a resolver of its own

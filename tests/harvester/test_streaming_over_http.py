@@ -41,7 +41,7 @@ async def ask(write: Writer, *, timeout_s: float = 30, **teacher: Any) -> Receiv
     async with TestServer(app) as server:
         fields = {"model": "toy-1", "local": True, "stream": True, "timeout_s": timeout_s, **teacher}
         connected = Teacher.model_validate({"base_url": str(server.make_url("/v1")), **fields})
-        async with openai_compat.connect(connected, None) as client:
+        async with openai_compat.connect(connected, openai_compat.Access()) as client:
             try:
                 return await client.send(BODY)
             except Exception as error:  # noqa: BLE001 - what `decide` is given
@@ -140,7 +140,7 @@ async def asked(**teacher: Any) -> bytes:
     async with TestServer(app) as server:
         url = str(server.make_url("/v1"))
         connected = Teacher.model_validate({"base_url": url, "model": "toy-1", "local": True, **teacher})
-        async with openai_compat.connect(connected, None) as client:
+        async with openai_compat.connect(connected, openai_compat.Access()) as client:
             await client.send(BODY)
     return bodies[0]
 
@@ -243,7 +243,7 @@ def test_the_embedded_model_streams_what_it_says_in_one_piece() -> None:
             replies = []
             for streams in (False, True):
                 teacher = Teacher.model_validate({**fields, "stream": streams})
-                async with openai_compat.connect(teacher, running.key) as client:
+                async with openai_compat.connect(teacher, openai_compat.Access(running.key)) as client:
                     replies.append((await client.send(json.dumps(question).encode())).body)
             return replies
 

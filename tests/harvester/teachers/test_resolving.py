@@ -137,7 +137,9 @@ def _teacher(url: str, *, local: bool) -> Teacher:
 
 async def test_a_refusal_comes_through_the_transport_as_it_is(fake_names: Any) -> None:
     fake_names(["127.0.0.1"])
-    async with openai_compat.connect(_teacher("https://rebound.example.com/v1", local=False), "key") as client:
+    async with openai_compat.connect(
+        _teacher("https://rebound.example.com/v1", local=False), openai_compat.Access("key")
+    ) as client:
         with pytest.raises(AddressRefused, match=r"rebound\.example\.com is 127\.0\.0\.1.*local: true") as caught:
             await client.send(b"{}")
     assert isinstance(caught.value, TeacherUnusable)
@@ -147,7 +149,9 @@ async def test_a_name_that_moves_between_two_questions_is_caught(fake_names: Any
     """Rebinding: what was public when it was first asked is private when it is connected to."""
     fake = fake_names(["8.8.8.8"], ["127.0.0.1"])
     assert await aiohttp.DefaultResolver().resolve("rebound.example.com")
-    async with openai_compat.connect(_teacher("https://rebound.example.com/v1", local=False), "key") as client:
+    async with openai_compat.connect(
+        _teacher("https://rebound.example.com/v1", local=False), openai_compat.Access("key")
+    ) as client:
         with pytest.raises(AddressRefused):
             await client.send(b"{}")
     assert fake.asked == 2
@@ -155,7 +159,9 @@ async def test_a_name_that_moves_between_two_questions_is_caught(fake_names: Any
 
 async def test_a_local_name_that_leads_out_gets_nothing(fake_names: Any) -> None:
     fake_names(["8.8.8.8"])
-    async with openai_compat.connect(_teacher("http://gpu.local:8000/v1", local=True), "key") as client:
+    async with openai_compat.connect(
+        _teacher("http://gpu.local:8000/v1", local=True), openai_compat.Access("key")
+    ) as client:
         with pytest.raises(AddressRefused, match="public"):
             await client.send(b"{}")
 
@@ -163,7 +169,9 @@ async def test_a_local_name_that_leads_out_gets_nothing(fake_names: Any) -> None
 async def test_a_local_name_that_leads_to_this_machine_is_asked(fake_names: Any, provider: Any) -> None:
     fake_names(["127.0.0.1"])
     port = httpx.URL(provider.url).port
-    async with openai_compat.connect(_teacher(f"http://gpu.local:{port}/v1", local=True), "key") as client:
+    async with openai_compat.connect(
+        _teacher(f"http://gpu.local:{port}/v1", local=True), openai_compat.Access("key")
+    ) as client:
         reply = await client.send(b'{"messages": [{"role": "user", "content": "x"}]}')
     assert reply.status == 200
     assert len(provider.asked) == 1
