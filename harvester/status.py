@@ -1,5 +1,7 @@
 """What a store holds of a recipe, for `harvester status`."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,18 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "running": _running(writer, run),
         "last_run": run and _last(run, writer),
     }
+
+
+def watch(recipe: Recipe, store: Path | None = None, *, every_s: float = 2.0) -> Iterator[dict[str, Any]]:
+    """The status now and every so often, until nobody writes to the store any more.
+
+    Raises:
+        StoreUnusable: as `status` does.
+    """
+    while (now := status(recipe, store))["running"] is not None:
+        yield now
+        time.sleep(every_s)
+    yield now
 
 
 def _running(writer: dict[str, Any] | None, run: RunState | None) -> dict[str, Any] | None:

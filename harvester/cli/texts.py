@@ -89,6 +89,13 @@ def status(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def watch(result: dict[str, Any]) -> str:
+    """One line on a collection under way."""
+    accepted = sum(of_split["accepted"] for of_split in result["splits"].values())
+    going_on = ", ".join(line.strip() for line in _now(result))
+    return f"{result['recipe']}: {accepted} rows accepted, ${result['usd']:.4f}, {going_on}"
+
+
 def _now(result: dict[str, Any]) -> list[str]:
     """A line on what goes on in the store, or on how the last run went where it did not end by itself."""
     last, running = result["last_run"], result["running"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from terminal import Terminal, terminal
 from harvester import Recipe, collect
 from harvester.cli import texts
 from harvester.collecting import default_store
-from harvester.status import status
+from harvester.status import status, watch
 from harvester.store import StoreWriter
 
 from provider import Provider, completion  # isort: skip
@@ -101,3 +102,18 @@ async def test_the_line_on_a_running_collection(folder: Any, progress: Any, says
     now["running"] = {"pid": 7, "host": "h", "since": "s", "progress": progress}
     now["last_run"]["ended_at"] = None
     assert f"  collecting now (pid 7, {says}" in texts.status(now).splitlines()
+
+
+def test_watch_follows_a_collection_to_its_end(held: Any, provider: Provider, harvester: Any) -> None:
+    with terminal("collect", held.path) as session:
+        reported(held, session)
+        watched = watch(Recipe.load(held.path), every_s=0.05)
+        assert next(watched)["running"]["pid"] == session.process.pid
+        session.process.send_signal(signal.SIGINT)
+        session.process.send_signal(signal.SIGINT)
+        session.finish()
+        *_, last = watched
+    assert (last["running"], last["last_run"]["outcome"]) == (None, "stopped")
+    code, out, _ = harvester("watch", held.path)
+    assert code == 0
+    assert "stopped early; collect again to go on" in out
