@@ -32,6 +32,8 @@ DOUBLING_CONCURRENCY = 32
 """Up to here every answer adds a request in flight, from here on every fourth: what is in flight when a limit is met is
 refused."""
 MOST_CONCURRENCY = 1024
+MOST_OF_DEADLINE = 0.2
+"""Share of an attempt's deadline that answers may take; more in flight would only wait longer."""
 FIRST_COST = 0.25
 """Guess of the share of what is on its way that a drop refuses, before a steady rate has shown it."""
 WORTH_SAYING_S = 30.0
@@ -54,9 +56,25 @@ class Adapter:
     after that it is probed twice as rarely each time.
     """
 
-    def __init__(self, limiter: Limiter, told: Told, headers: RateHeaders, say: Callable[[str], None]) -> None:
-        """An adapter that holds what is told, but never resizes it; `say` hears of long pauses."""
+    def __init__(
+        self,
+        limiter: Limiter,
+        told: Told,
+        headers: RateHeaders,
+        say: Callable[[str], None],
+        deadline_s: float = math.inf,
+    ) -> None:
+        """An adapter that holds what is told, but never resizes it.
+
+        Args:
+            limiter: what it moves.
+            told: what it leaves alone.
+            headers: the provider's.
+            say: hears of long pauses.
+            deadline_s: of one attempt; a server that queues without bound must not be filled until it is missed.
+        """
         self._limiter, self._told, self._headers, self._say = limiter, told, headers, say
+        self._deadline_s = deadline_s
         now = limiter.clock.now()
         self._circuit = Circuit(limiter, say)
         self._ceiling = math.inf  # requests per minute, from headers
@@ -178,6 +196,8 @@ class Adapter:
     def _widen(self) -> None:
         slots = self._limiter.slots
         if self._told.concurrency or not 2 * slots.in_use >= slots.size < MOST_CONCURRENCY:
+            return
+        if self._latency_s > self._deadline_s * MOST_OF_DEADLINE:
             return
         if slots.size < DOUBLING_CONCURRENCY or self._answers % 4 == 0:
             slots.resize(slots.size + 1)

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from harvester.records import Answer, Json, Usage
+from harvester.records import Answer, Json, Usage, printable
 from harvester.streaming import assemble
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -93,7 +93,7 @@ def read_usage(reply: Json) -> Usage:
 
 def other_model(reply: Json, asked: str) -> str | None:
     """The model that a decoded reply names, where it is not the one asked; a dated version of a name is the same."""
-    said = _text(reply.get("model"))
+    said = printable(_text(reply.get("model")) or "")
     if not said or said == asked:
         return None
     name, wanted = (_LATEST.sub("", text.lower().rsplit("/", 1)[-1]) for text in (said, asked))

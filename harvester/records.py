@@ -31,6 +31,11 @@ def half_pair(text: str) -> bool:
     return False
 
 
+def printable(text: str) -> str:
+    """A text of somebody else's on one line, without what would move a terminal's cursor or change its colours."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
 def digest(value: Json) -> str:
     """SHA-256 (hex) over the canonical JSON of a value."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -16,6 +16,7 @@ from harvester.addresses import AddressRefused
 from harvester.limiter import LONGEST_WAIT_S
 from harvester.parsing import decode
 from harvester.profiles import replied_at
+from harvester.records import printable
 from harvester.streaming import BROKEN_OFF
 
 MAX_BACKOFF_S = 60.0
@@ -82,7 +83,7 @@ def decide(outcome: Received | Exception) -> Decision:
     """Classify a reply, or the exception that stands in its place."""
     if isinstance(outcome, Exception):
         return _decide_exception(outcome)
-    if outcome.status == 200:  # noqa: PLR2004 - HTTP's own number
+    if 200 <= outcome.status < 300:  # noqa: PLR2004 - HTTP's successes
         return _decide_ok(outcome)
     return _decide_status(outcome.status, outcome)
 
@@ -196,11 +197,11 @@ def error_text(body: bytes, limit: int = 200) -> str:
     if not isinstance(text, str):
         text = body[: 4 * limit].decode("utf-8", "replace")
     text = text.encode("utf-8", "replace").decode()  # JSON can spell half of a surrogate pair, the store cannot hold it
-    return " ".join(text.split())[:limit] or "no message"
+    return printable(text)[:limit] or "no message"
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return printable(str(error))[:200]
 
 
 def wait_s(state: RetryCallState) -> float:

@@ -309,7 +309,7 @@ def _pacing(recipe: Recipe, say: Callable[[str], None]) -> tuple[Limiter, Adapte
         tokens_per_minute=limits.tokens_per_minute is not None,
         concurrency=limits.concurrency is not None,
     )
-    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers, say)
+    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers, say, recipe.teacher.timeout_s)
 
 
 def _caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -96,10 +97,18 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+STEERING = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
+
+
 def say(line: str) -> None:
     """Talk, as opposed to results; that nobody listens any more stops no work."""
     with contextlib.suppress(OSError):
-        click.echo(line, err=True)
+        click.echo(tame(line), err=True)
+
+
+def tame(text: str) -> str:
+    """A text with the characters spelt out that would move a terminal's cursor or change its colours."""
+    return STEERING.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def say_error(message: str) -> None:
@@ -115,7 +124,7 @@ def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any
     """
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
     try:
-        click.echo(json.dumps(result, ensure_ascii=not unicode) if as_json else text(result))
+        click.echo(json.dumps(result, ensure_ascii=not unicode) if as_json else tame(text(result)))
     except BrokenPipeError:
         raise
     except OSError as error:

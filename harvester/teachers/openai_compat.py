@@ -11,6 +11,7 @@ import aiohttp
 
 from harvester.errors import BadInput
 from harvester.recipe import Teacher
+from harvester.records import printable
 from harvester.retry import BodyTooLarge, Received
 from harvester.teachers.resolving import CheckedResolver
 
@@ -81,7 +82,7 @@ class OpenAICompatible:
         try:
             async with asyncio.timeout(MODELS_TIMEOUT_S):
                 response = await client.get(f"{self._base_url}/models", headers=self._headers)
-            return [str(model["id"]) for model in response.raise_for_status().json()["data"]]
+            return [printable(str(model["id"])) for model in response.raise_for_status().json()["data"]]
         except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError, TypeError):
             return []
 

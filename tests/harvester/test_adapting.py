@@ -190,3 +190,30 @@ def test_a_limit_that_comes_back_in_hours_ends_the_run() -> None:
     headers = {"limit-requests": "120", "remaining-requests": "0", "reset-requests": "8h0m"}
     adapter.answered(headers, sent_at=0.0)
     assert adapter.gives_up == "its limit is used up and comes back in 8.0 hours"
+
+
+def test_a_server_that_queues_without_bound_is_not_filled_until_nothing_comes_back_in_time() -> None:
+    """One answer a second, whoever waits; attempts have a deadline of a minute."""
+
+    async def scenario() -> tuple[int, float]:
+        clock = FakeClock()
+        limiter = Limiter(concurrency=FIRST_CONCURRENCY, clock=clock)
+        adapter = Adapter(limiter, Told(False, True, False), HEADERS, lambda _line: None, deadline_s=60.0)
+        free_at = slowest = 0.0
+
+        async def worker() -> None:
+            nonlocal free_at, slowest
+            while True:
+                async with limiter.permit(1):
+                    sent_at = clock.now()
+                    free_at = max(free_at, sent_at) + 1.0
+                    await clock.sleep(free_at - sent_at)
+                    slowest = max(slowest, clock.now() - sent_at)
+                    adapter.answered({}, sent_at=sent_at)
+
+        await clock.run(*(worker() for _ in range(128)), until=600)
+        return limiter.slots.size, slowest
+
+    size, slowest = asyncio.run(scenario())
+    assert size < 60
+    assert slowest < 60

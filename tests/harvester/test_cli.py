@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harvester.starting import recipes
+from harvester.store import StoreReader
 
 
 def test_the_road_from_check_to_export(harvester: Any, folder: Any, tmp_path: Path) -> None:
@@ -138,3 +139,18 @@ def test_help_loads_nothing_heavy() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_teachers_text_cannot_steer_the_terminal(harvester: Any, folder: Any, provider: Any) -> None:
+    provider.answer = lambda _body: "\x1b[2J\u009b31m red, 👩\u200d💻 and \u202eعربي\tstay"
+    folder.seeds("train.jsonl", ["one"])
+    harvester("collect", folder.path)
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        (row,) = reader.answered(1)
+    folder.write("answer.j2", "\x1b[31m{{ text }} \u00e9")
+    for command in (("trace", row.row_id, "--recipe", folder.path), ("check", folder.path)):
+        code, out, _ = harvester(*command)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "\u009b" not in out
+    assert "\\x1b[31mseed" in out or "\\x1b[31mone é" in out

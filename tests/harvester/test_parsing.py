@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harvester.exporting.columns import Columns
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
-from harvester.parsing import parse
+from harvester.parsing import other_model, parse
 from harvester.recipe import Recipe
 from harvester.store import StoredRow
 from harvester.store.reading import StoredReply
@@ -121,3 +121,21 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
     answer, outcome = Rules({"json_schema": {"type": "object"}}).judge_row(row)
     table = pa.Table.from_pylist([Columns(recipe).values(row, answer, outcome)], schema=SCHEMA)
     assert table.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "other"),
+    [
+        ("toy-1", "toy-1", None),
+        ("gpt-4o-2024-08-06", "gpt-4o", None),
+        ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini"),
+        ("deepseek/deepseek-chat-v3-0324", "deepseek-chat", None),
+        ("DeepSeek-Chat", "deepseek-chat", None),
+        ("deepseek-chat", "deepseek-chat:latest", None),
+        (None, "toy-1", None),
+        (7, "toy-1", None),
+        ("\x1b[31mred\r\n", "toy-1", "[31mred"),
+    ],
+)
+def test_another_model_is_told_from_a_version_of_the_same(said: Any, asked: str, other: str | None) -> None:
+    assert other_model({"model": said}, asked) == other

@@ -169,3 +169,13 @@ def test_what_the_teacher_broke_off_is_no_answer_and_may_be_billed(body: bytes) 
     found = decide(received(200, body))
     assert isinstance(found, Retry)
     assert found.maybe_billed
+
+
+def test_an_error_cannot_steer_the_terminal() -> None:
+    assert error_text(b'{"error": {"message": "\\u001b[31mred\\r\\nline \\u009b2J"}}') == "[31mred line 2J"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_any_success_is_read(status: int) -> None:
+    assert isinstance(decide(received(status, b'{"choices": [{"message": {"content": "x"}}]}')), Reply)
+    assert isinstance(decide(received(status, b"")), Retry)
