@@ -37,6 +37,8 @@ MOST_OF_DEADLINE = 0.2
 FIRST_COST = 0.25
 """Guess of the share of what is on its way that a drop refuses, before a steady rate has shown it."""
 WORTH_SAYING_S = 30.0
+LEAST_TOKENS = 1000
+"""Tokens a minute: a header that says less does not fit a single request, and is nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,13 @@ class Adapter:
         self._answers += 1
         self._latency_s += (now - sent_at - self._latency_s) / min(self._answers, 16)
         if self._circuit.answered():
-            self._limiter.requests.go_on()
+            self._limiter.requests.next_at(now)
             self._start_slowly()
         self._obey(self._headers.read(headers), now)
         if sent_at > self._dropped_at:
             if self._drops > 1:
                 self._aim(DROP * min(self._rate_before, self._shown(now)))
-                self._limiter.requests.go_on()
+                self._limiter.requests.next_at(now)
                 self._start_slowly()
             self._drops = 0
             self._climb(now)
@@ -212,8 +214,8 @@ class Adapter:
         if said.requests_per_minute:
             self._ceiling = said.requests_per_minute
             self._aim(self._rate)
-        if said.tokens_per_minute and not self._told.tokens_per_minute:
-            self._limiter.tokens.per_minute = said.tokens_per_minute
+        if (said.tokens_per_minute or 0) >= LEAST_TOKENS and not self._told.tokens_per_minute:
+            self._limiter.tokens.per_minute = said.tokens_per_minute or math.inf
         self._spent_for_s = said.spent_for_s or 0.0
         if 0 < self._spent_for_s <= LONGEST_WAIT_S:
             self._hold(now + self._spent_for_s)

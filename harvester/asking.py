@@ -1,6 +1,5 @@
 """One request's life: reserve its worst case, wait for a permit, send, decide, and try again where that helps."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -115,13 +114,14 @@ class Asker:
             self._limiter.permit(input_bytes // BYTES_PER_TOKEN + max_tokens) as permit,
         ):
             sent_at = self._limiter.clock.now()
+            held.cost_nusd = worst_nusd
             self._hooks.sending(True)
             try:
                 outcome = await self._send(body)
-            except asyncio.CancelledError:
-                self._hooks.lost(worst_nusd)  # it is on its way, and will be billed
+                decision = decide(outcome)
+            except BaseException:  # cancelled, or a bug of ours: it is on its way, and will be billed
+                self._hooks.lost(worst_nusd)
                 raise
-            decision = decide(outcome)
             if isinstance(decision, Reply):
                 usage = read_usage(decision.decoded)
                 held.cost_nusd = self._cost(usage, worst_nusd)
@@ -130,18 +130,20 @@ class Asker:
                 self.counters.answered += 1
                 return decision, held.cost_nusd
             held.cost_nusd = worst_nusd if decision.maybe_billed else 0
-            if isinstance(decision, Retry):
-                self._adapt(decision, outcome, sent_at)
-                if decision.unreachable:
-                    permit.used_tokens = 0  # it was not sent; what was refused may count against the limit
+            self._adapt(decision, outcome, sent_at)
+            if isinstance(decision, Retry) and decision.unreachable:
+                permit.used_tokens = 0  # it was not sent; what was refused may count against the limit
         if held.cost_nusd:
             self._hooks.lost(held.cost_nusd)
         self._hooks.sending(False)
         raise self._signal(decision)
 
-    def _adapt(self, decision: Retry, outcome: Received | Exception, sent_at: float) -> None:
-        if (decision.throttled or decision.after_s is not None) and isinstance(outcome, Received):
-            self._adapter.throttled(outcome.headers, after_s=decision.after_s, sent_at=sent_at)
+    def _adapt(self, decision: Retry | GiveUp, outcome: Received | Exception, sent_at: float) -> None:
+        headers = outcome.headers if isinstance(outcome, Received) else {}
+        if isinstance(decision, GiveUp):
+            self._adapter.answered(headers, sent_at=sent_at)  # the teacher lives, and this one passed its limits
+        elif decision.throttled or decision.after_s is not None:
+            self._adapter.throttled(headers, after_s=decision.after_s, sent_at=sent_at)
         else:
             self._adapter.failed(sent_at=sent_at)
 

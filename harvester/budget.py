@@ -99,12 +99,11 @@ def _left(cap: Cap) -> int:
 
 
 class Reservation:
-    """One attempt's hold on the budget, as a context; `cost_nusd` is what it is settled at."""
+    """One attempt's hold on the budget; `cost_nusd` is what it is settled at: nothing until it is sent."""
 
     def __init__(self, budget: Budget, worst_nusd: int) -> None:
-        """Settled at the worst case, until something better is known."""
         self._budget, self._worst_nusd = budget, worst_nusd
-        self.cost_nusd = worst_nusd
+        self.cost_nusd = 0
 
     async def __aenter__(self) -> Self:
         """Take hold, as `Budget.take` does."""

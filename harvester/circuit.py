@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 
-from harvester.limiter import Limiter
+from harvester.limiter import SAFETY, Limiter
 
 SILENT_ROUNDS = 5
 """Failures one after the other, with no answer in between, that open the circuit; or so many beyond the permits."""
 LONGEST_PROBE_S = 60.0
+ALONE_PER_MINUTE = 1e-3
+"""Nobody follows a probe: what becomes of it is known long before."""
 PATIENCE_S = 900.0
 """A teacher that gives no answer for so long, though it is probed, is given up for this run."""
 
@@ -29,8 +31,9 @@ class Circuit:
 
     @property
     def silent_too_long(self) -> bool:
-        """Whether the last answer is further away than the patience of a run."""
-        return self._limiter.clock.now() - self._answered_at > PATIENCE_S
+        """Whether the last answer, or the end of a pause that was asked for, is further away than a run's patience."""
+        since = max(self._answered_at, self._limiter.requests.held_until)
+        return self._limiter.clock.now() - since > PATIENCE_S
 
     def failed(self, *, sent_at: float) -> None:
         """A request failed; those that were on their way when another one failed are of one round with it."""
@@ -57,10 +60,11 @@ class Circuit:
 
 
 def probe(limiter: Limiter, number: int, after_s: float) -> None:
-    """Let one request through in so many seconds, and no second one: 0.5, 1, 2, … up to a minute by the number.
+    """Let one request through in so many seconds: 0.5, 1, 2, … up to a minute by the number; rarer where that is told.
 
-    Even where a rate is told: the teacher does not keep it.
+    No second one, until what becomes of the first says how to go on.
     """
-    probe_s = max(after_s, min(LONGEST_PROBE_S, 2.0 ** (number - 1)))
-    limiter.requests.hold_until(limiter.clock.now() + probe_s)
-    limiter.requests.per_minute = 60.0 / probe_s
+    told_s = 60.0 / (limiter.told_per_minute * SAFETY)
+    probe_s = max(after_s, told_s, min(LONGEST_PROBE_S, 2.0 ** (number - 1)))
+    limiter.requests.per_minute = ALONE_PER_MINUTE
+    limiter.requests.next_at(limiter.clock.now() + probe_s)

@@ -7,7 +7,7 @@ class HarvesterError(Exception):
     """Base of every error Harvester raises on purpose; its message is one line for the user."""
 
     exit_code: ClassVar[int] = 1
-    progress: Any = None  # how far a run came (`running.Progress`) before this stopped it
+    progress: Any = None  # how far a run came (`progress.Progress`) before this stopped it
 
 
 class BadInput(HarvesterError):

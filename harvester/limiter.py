@@ -62,7 +62,7 @@ class Meter:
     def try_reserve(self, amount: float) -> bool:
         """Take `amount` if nobody waits and it may pass at once."""
         now = self._clock.now()
-        if self._due > now or self._turn.locked():
+        if max(self._due, self.held_until) > now or self._turn.locked():
             return False
         self._due = now + self._seconds(amount)
         return True
@@ -71,7 +71,7 @@ class Meter:
         """Wait until `amount` may pass, and take it."""
         waited = self._turn.locked()
         async with self._turn:
-            while (wait_s := self._due - self._clock.now()) > 0:
+            while (wait_s := max(self._due, self.held_until) - self._clock.now()) > 0:
                 waited = True
                 self._changed.clear()
                 await self._clock.wait(self._changed, wait_s)
@@ -85,14 +85,12 @@ class Meter:
         self._changed.set()
 
     def hold_until(self, moment: float) -> None:
-        """Let nothing pass before `moment` (the clock's seconds); who waits goes on evenly spaced after it."""
-        self._due = max(self._due, moment)
+        """Let nothing pass before `moment` (the clock's seconds), as the teacher asks; then go on evenly spaced."""
         self.held_until = max(self.held_until, moment)
 
-    def go_on(self) -> None:
-        """Let the next one pass at once: what spaced them was a rate that no longer holds."""
-        self._due = min(self._due, self._clock.now())
-        self.held_until = min(self.held_until, self._due)
+    def next_at(self, moment: float) -> None:
+        """Let the next one pass at `moment`, whatever the spacing so far; not before a hold ends."""
+        self._due = moment
         self._changed.set()
 
     def _seconds(self, amount: float) -> float:
@@ -179,6 +177,7 @@ class Limiter:
         """The limits that are told, or the ones to start from."""
         self.clock = clock or MonotonicClock()
         self.slots = Slots(concurrency)
+        self.told_per_minute = requests_per_minute
         self.requests = Meter(requests_per_minute, self.clock, late_s=LATE_REQUESTS_S)
         self.tokens = Meter(tokens_per_minute, self.clock, late_s=LATE_TOKENS_S)
         self._waiting: Counter[str] = Counter()

@@ -87,8 +87,11 @@ def read_usage(reply: Json) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else usage.get("prompt_cache_hit_tokens")
-    input_tokens = _count(usage.get("prompt_tokens"))
-    return Usage(input_tokens, _count(usage.get("completion_tokens")), min(_count(cached) or 0, input_tokens or 0))
+    input_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    total = _count(usage.get("total_tokens"))
+    if input_tokens is not None and output_tokens is not None and total is not None:
+        output_tokens = max(output_tokens, total - input_tokens)  # some count reasoning in the total alone
+    return Usage(input_tokens, output_tokens, min(_count(cached) or 0, input_tokens or 0))
 
 
 def other_model(reply: Json, asked: str) -> str | None:

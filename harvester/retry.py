@@ -27,7 +27,9 @@ FLOOR_S = 0.25
 """The least wait before a retry, whatever Retry-After says: a negative or past one is nonsense."""
 RETRIED_STATUSES = frozenset({408, 409, 425, 429}) | frozenset(range(500, 600))
 THROTTLED_STATUSES = frozenset({429, 529})
-QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"})
+QUOTA_CODES = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "exceeded_current_quota_error"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def _decide_exception(error: Exception) -> Decision:
     """Not sent, or sent and lost: only the latter may be billed."""
     if isinstance(error, AddressRefused):
         return GiveUp(str(error), stops_teacher=True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Retry("unreachable: no connection in time", unreachable=True)
     if isinstance(error, TimeoutError):
         return Retry("timeout", maybe_billed=True)
     if isinstance(error, BodyTooLarge):
@@ -121,7 +125,8 @@ def _decide_ok(reply: Received) -> Decision:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return Retry("reply without choices", maybe_billed=True)
-    if choices[0].get("error") or choices[0].get("finish_reason") in BROKEN_OFF:
+    finish_reason = choices[0].get("finish_reason")
+    if choices[0].get("error") or (isinstance(finish_reason, str) and finish_reason in BROKEN_OFF):
         return Retry("reply broken off by the teacher", maybe_billed=True)
     return Reply(reply, body)
 
@@ -140,7 +145,7 @@ def _inner_status(error: Any) -> int:
 
 def _decide_status(status: int, reply: Received) -> Retry | GiveUp:
     reason = f"HTTP {status}: {error_text(reply.body)}"
-    if status in (401, 402, 403) or _error_code(reply.body) in QUOTA_CODES:
+    if status in (401, 402, 403) or _error_codes(reply.body) & QUOTA_CODES:
         return GiveUp(reason, stops_teacher=True)
     if status in RETRIED_STATUSES:
         after_s = retry_after_s(reply.headers)
@@ -176,10 +181,11 @@ def _at_least_floor(value: str, divisor: int) -> float:
     return FLOOR_S if math.isnan(seconds) else max(FLOOR_S, seconds)
 
 
-def _error_code(body: bytes) -> str | None:
+def _error_codes(body: bytes) -> set[str]:
+    """What kind of error it says it is: under `code`, or under `type`."""
     error = _error_of(body)
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, str) else None
+    kinds = (error.get("code"), error.get("type")) if isinstance(error, dict) else ()
+    return {kind for kind in kinds if isinstance(kind, str)}
 
 
 def _error_of(body: bytes) -> Any:

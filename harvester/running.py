@@ -12,7 +12,7 @@ from dataclasses import asdict
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.asking import Answered, Asker, Hooks
 from harvester.budget import Budget, Cap
-from harvester.errors import HarvesterError, StoppedEarly, TeacherUnusable
+from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
 from harvester.feeding import Feeder
 from harvester.judging import Rules
 from harvester.limiter import Limiter
@@ -32,6 +32,8 @@ from harvester.terms import Terms
 
 MOST_WORKERS_PER_PERMIT = 16
 """A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
+MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
+"""A teacher that puts a number into every message must not make the progress as long as the run."""
 
 
 class Run:
@@ -60,7 +62,6 @@ class Run:
         self._sending: set[asyncio.Task[None]] = set()  # between the send and the answer's being queued for the store
         self._asleep = 0  # workers whose request waits for its next attempt
         self._stopped: Exception | None = None
-        self._key = b""
         self._written_at = -math.inf  # the progress, into the store
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
@@ -73,20 +74,21 @@ class Run:
         """
         started = time.monotonic()
         outcome = KILLED
-        try:
-            if self.progress.to_ask:
-                self._key = (access.key or "").encode()
-                async with self._connected(access) as client:
-                    await self._ask_with(client, started)
-            outcome = STOPPED if self._stopped else DONE
-            if self._stopped:
-                if isinstance(self._stopped, HarvesterError):
-                    self._stopped.progress = self.progress
-                raise self._stopped
-        finally:
-            self._update_progress(started)
-            if outcome != KILLED:
-                self._store.end_run(self._id, outcome=outcome, seconds=self.progress.seconds)
+        with _on_interrupt(self._interrupt):  # until the end is written down
+            try:
+                if self.progress.to_ask:
+                    async with self._connected(access) as client:
+                        await self._ask_with(client, started)
+                outcome = STOPPED if self._stopped else DONE
+                if self._stopped:
+                    raise self._stopped
+            except (BadInput, TeacherUnusable, StoppedEarly) as error:
+                outcome, error.progress = STOPPED, self.progress
+                raise
+            finally:
+                self._update_progress(started)
+                if outcome != KILLED:
+                    self._store.end_run(self._id, outcome=outcome, seconds=self.progress.seconds)
 
     @asynccontextmanager
     async def _connected(self, access: Access) -> AsyncIterator[OpenAICompatible]:
@@ -116,17 +118,24 @@ class Run:
                 ticker = self._group.create_task(self._report(started))
                 if self._server_ended:
                     self._server_ended.add_done_callback(self._server_died)
-                self._tasks.add(self._group.create_task(self._feeder.run()))
+                self._tasks.add(self._group.create_task(self._feed()))
                 self._staff()
-                with _on_interrupt(self._interrupt):
-                    while left := {task for task in self._tasks if not task.done()}:
-                        await asyncio.wait(left)
+                while left := {task for task in self._tasks if not task.done()}:
+                    await asyncio.wait(left)
                 if self._server_ended:
                     self._server_ended.remove_done_callback(self._server_died)
                 ticker.cancel()
                 self._journal.close()
         except BaseExceptionGroup as errors:
             raise _first_cause(errors) from errors
+        finally:
+            self._journal.flush()  # what a cancelled group left in it
+
+    async def _feed(self) -> None:
+        try:
+            await self._feeder.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is in flight is stored first
+            self._stop(error)
 
     # --- workers
 
@@ -142,18 +151,26 @@ class Run:
     async def _work(self) -> None:
         if self._asker is None:
             raise AssertionError("workers start after the asker")
-        while not self._stopped and (pending := await self._feeder.next()) is not None:
+        while not self._stopped and (pending := await self._next()) is not None:
             try:
                 await self._ask(self._asker, pending)
             finally:
                 self._mark_sending(False)
 
+    async def _next(self) -> Pending | None:
+        """The next request, once what is answered is on disk but for a group."""
+        await self._journal.room()
+        try:
+            return await self._feeder.next()
+        except Exception as error:  # noqa: BLE001 - as in `_feed`
+            self._stop(error)
+            return None
+
     async def _ask(self, asker: Asker, pending: Pending) -> None:
         try:
             result = await asker.ask(pending.body, self._teacher.max_attempts)
         except TeacherUnusable as error:
-            said = self._without_key(str(error).encode()).decode("utf-8", "replace")
-            self._stop(TeacherUnusable(f"{said}; {self._how_to_go_on()}"))
+            self._stop(TeacherUnusable(f"{error}; {self._how_to_go_on()}"))
         except Exception as error:  # noqa: BLE001 - a budget's end or a bug of ours: what is in flight is stored first
             self._stop(error)
         else:
@@ -161,23 +178,27 @@ class Run:
                 self._keep(pending, result)
             else:
                 self.progress.failed += 1
-                reason = self._without_key(result.reason.encode()).decode("utf-8", "replace")
-                self.progress.reasons[reason] = self.progress.reasons.get(reason, 0) + 1
-                self._journal.put(Unanswered(pending.request_id, reason, result.attempts, again=result.again))
+                self._count_reason(result.reason)
+                self._journal.put(Unanswered(pending.request_id, result.reason, result.attempts, again=result.again))
+
+    def _count_reason(self, reason: str) -> None:
+        reasons = self.progress.reasons
+        if reason not in reasons and len(reasons) >= MOST_REASONS:
+            reason = OTHER_REASONS
+        reasons[reason] = reasons.get(reason, 0) + 1
 
     def _keep(self, pending: Pending, result: Answered) -> None:
         other = None if self._teacher.embedded else other_model(result.decoded, self._teacher.model)
-        body = self._without_key(result.body)
         self._journal.put(
             Replied(
                 pending.request_id,
                 self._teacher_id,
                 self._id,
-                body,
+                result.body,
                 result.cost_nusd,
                 result.attempts,
                 other_model=other,
-                decoded=result.decoded if body == result.body else None,
+                decoded=result.decoded,
             )
         )
         self._staff()
@@ -186,10 +207,6 @@ class Run:
             if self._teacher.strict:
                 named = f"a reply names the model {other!r}, not {self._teacher.model!r}, and teacher.strict is true"
                 self._stop(TeacherUnusable(f"teacher: {named}; {self._how_to_go_on()}"))
-
-    def _without_key(self, text: bytes) -> bytes:
-        """Some providers repeat the key in what they answer; it is stored and shown nowhere."""
-        return text.replace(self._key, b"[key]") if self._key else text
 
     def _mark_sending(self, sending: bool) -> None:
         me = asyncio.current_task()
@@ -259,9 +276,13 @@ class Run:
         while True:
             await asyncio.sleep(self._options.report_every_s)
             self._update_progress(started)
-            if self._options.report:
-                self._options.report(self.progress)
             self._write_progress()
+            try:
+                if self._options.report:
+                    self._options.report(self.progress)
+            except Exception as error:  # noqa: BLE001 - the caller's own: what is in flight is stored first
+                self._stop(error)
+                return
 
     def _write_progress(self) -> None:
         """For those who look at the store meanwhile; often enough for a person."""

@@ -1,6 +1,7 @@
 """An OpenAI-compatible teacher: one POST, one whole reply. Retrying and pacing belong to its caller."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,16 +11,21 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from harvester.errors import BadInput
+from harvester.parsing import decode
 from harvester.recipe import Teacher
-from harvester.records import printable
+from harvester.records import canonical, printable
 from harvester.retry import BodyTooLarge, Received
 from harvester.teachers.resolving import CheckedResolver
 
 MAX_BODY_BYTES = 64 << 20
 """More than any completion with logprobs; a reply beyond it is cut off, not read into memory."""
 MODELS_TIMEOUT_S = 10.0
-NO_TIMEOUT = aiohttp.ClientTimeout()
-"""The total deadline is the only one: aiohttp's own would come on top of it."""
+MOST_NAME = 100  # characters of a model's name in a message
+HIDDEN = b"[key]"
+CONNECT_TIMEOUT = aiohttp.ClientTimeout(sock_connect=30)
+"""Without a connection nothing was sent. What comes after it has the total deadline of the attempt, and no other."""
+LEAST_KEY = 8
+"""Characters: what is shorter (a dummy, for a server that wants none) would be found in ordinary words."""
 
 STREAM = b',"stream":true}'
 STREAM_WITH_USAGE = b',"stream":true,"stream_options":{"include_usage":true}}'
@@ -48,6 +54,7 @@ class OpenAICompatible:
         self._headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "harvester"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
+        self._key = api_key.encode() if api_key and len(api_key) >= LEAST_KEY else None
         self._session = session
         self._timeout_s = timeout_s
         self._stream_end = stream_end
@@ -66,10 +73,22 @@ class OpenAICompatible:
         async with (
             asyncio.timeout(self._timeout_s),
             self._session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False, timeout=NO_TIMEOUT
+                self._url, data=body, headers=self._headers, allow_redirects=False, timeout=CONNECT_TIMEOUT
             ) as response,
         ):
-            return Received(response.status, response.headers, await _read(response))
+            return Received(response.status, response.headers, self._without_key(await _read(response)))
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Some teachers repeat the key in what they say: nobody further on gets to see it, the store least of all."""
+        if self._key is None:
+            return body
+        body = body.replace(self._key, HIDDEN)
+        if self._stream_end:  # it may be spread over several events
+            with contextlib.suppress(ValueError):
+                whole = canonical(decode(body))
+                if self._key in whole:
+                    return whole.replace(self._key, HIDDEN)
+        return body
 
     async def models(self) -> list[str]:
         """Names of the models that the teacher says it has; empty where it does not say."""
@@ -82,8 +101,17 @@ class OpenAICompatible:
         try:
             async with asyncio.timeout(MODELS_TIMEOUT_S):
                 response = await client.get(f"{self._base_url}/models", headers=self._headers)
-            return [printable(str(model["id"])) for model in response.raise_for_status().json()["data"]]
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError, TypeError):
+            return [printable(str(model["id"]))[:MOST_NAME] for model in response.raise_for_status().json()["data"]]
+        except (
+            httpx.HTTPError,
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            ValueError,
+            LookupError,
+            TypeError,
+            RecursionError,
+        ):
             return []
 
 

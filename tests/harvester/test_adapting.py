@@ -217,3 +217,44 @@ def test_a_server_that_queues_without_bound_is_not_filled_until_nothing_comes_ba
     size, slowest = asyncio.run(scenario())
     assert size < 60
     assert slowest < 60
+
+
+def closed_again(adapter: Adapter, clock: FakeClock) -> None:
+    """An outage, and its end by an answer to an older request."""
+    for number in range(1, 10):
+        clock.time = float(number)
+        adapter.failed(sent_at=number - 0.5)
+
+
+def test_an_answer_to_an_older_request_ends_no_pause_that_the_teacher_asked_for() -> None:
+    async def scenario() -> float:
+        clock, limiter, adapter = adapted()
+        closed_again(adapter, clock)
+        adapter.throttled({}, after_s=30.0, sent_at=8.9)
+        adapter.answered({}, sent_at=8.0)
+        return await passes_at(clock, limiter)
+
+    assert asyncio.run(scenario()) == 39.0
+
+
+def test_a_reply_that_ends_probing_and_says_that_a_limit_is_spent_is_obeyed() -> None:
+    async def scenario() -> float:
+        clock, limiter, adapter = adapted()
+        for number in (1.0, 2.0, 3.0):
+            clock.time = number
+            adapter.throttled({}, after_s=None, sent_at=number - 0.1)
+        clock.time = 4.0
+        headers = {"limit-requests": "120", "remaining-requests": "0", "reset-requests": "20s"}
+        adapter.answered(headers, sent_at=3.9)
+        return await passes_at(clock, limiter)
+
+    assert asyncio.run(scenario()) == 24.0
+
+
+def test_a_senseless_limit_of_tokens_stalls_nobody() -> None:
+    limiter = Limiter(concurrency=8, clock=FakeClock())
+    adapter = Adapter(limiter, Told(False, False, False), HEADERS, lambda _line: None)
+    adapter.answered({"limit-requests": "60", "limit-tokens": "1"}, sent_at=0.0)
+    assert limiter.tokens.per_minute == math.inf
+    adapter.answered({"limit-requests": "60", "limit-tokens": "90000"}, sent_at=0.0)
+    assert limiter.tokens.per_minute == 90_000

@@ -86,13 +86,23 @@ def test_the_tightest_of_several_caps_holds(limits: dict[str, tuple[int, int]], 
 
     async def spend(budget: Budget) -> None:
         while True:
-            async with budget.reserve(1):
-                pass
+            async with budget.reserve(1) as held:
+                held.cost_nusd = 1
 
     budget = Budget(1000, caps)
     with pytest.raises(StoppedEarly, match=field):
         asyncio.run(spend(budget))
     assert budget.spent_nusd == 1000 + stops_at
+
+
+def test_what_was_never_sent_costs_nothing() -> None:
+    async def scenario() -> int:
+        budget = Budget(0, [Cap("budget.usd", 10)])
+        async with budget.reserve(10):
+            pass  # it was cancelled while it waited for a permit
+        return budget.spent_nusd
+
+    assert asyncio.run(scenario()) == 0
 
 
 @given(st.text(), st.integers(1, 10_000))

@@ -1,6 +1,7 @@
 """A teacher that only fails is probed, not hammered, and given up in the end."""
 
 import asyncio
+from itertools import pairwise
 
 from harvester.adapting import Adapter, Told
 from harvester.circuit import PATIENCE_S, SILENT_ROUNDS
@@ -72,3 +73,49 @@ def test_failures_between_answers_open_nothing() -> None:
         if number % 4 == 3:
             adapter.answered({}, sent_at=number)
     assert said == []
+
+
+def probes(per_minute: float, latency_s: float, seconds: float) -> list[float]:
+    """When requests go out once the circuit is open, each of which hangs for so long and fails."""
+
+    async def scenario() -> list[float]:
+        clock, sent = FakeClock(), []
+        limiter = Limiter(concurrency=16, requests_per_minute=per_minute, clock=clock)
+        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), lambda _line: None)
+        for number in range(SILENT_ROUNDS):
+            clock.time = number + 1.0
+            adapter.failed(sent_at=number + 0.5)
+
+        async def worker() -> None:
+            while True:
+                async with limiter.permit(1):
+                    sent.append(clock.now())
+                    sent_at = clock.now()
+                    await clock.sleep(latency_s)
+                    adapter.failed(sent_at=sent_at)
+
+        await clock.run(*(worker() for _ in range(16)), until=seconds)
+        return sent
+
+    return asyncio.run(scenario())
+
+
+def test_a_probe_that_hangs_is_alone() -> None:
+    sent = probes(6000, latency_s=100.0, seconds=500)
+    assert all(later - earlier > 100 for earlier, later in pairwise(sent))
+
+
+def test_probes_are_no_faster_than_a_told_limit() -> None:
+    sent = probes(3, latency_s=0.1, seconds=300)
+    assert len(sent) > 3
+    assert all(later - earlier >= 20 for earlier, later in pairwise(sent))
+
+
+def test_a_pause_that_the_teacher_asked_for_is_no_silence() -> None:
+    clock = FakeClock()
+    limiter = Limiter(concurrency=1, clock=clock)
+    adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), lambda _line: None)
+    adapter.throttled({}, after_s=1000.0, sent_at=0.0)
+    clock.time = 1001.0
+    adapter.throttled({}, after_s=1.0, sent_at=1000.5)
+    assert adapter.gives_up is None

@@ -1,11 +1,13 @@
 """The collecting loop against a provider over HTTP: what is asked, what is kept, what stops it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sqlite3
 import struct
+import time
 import zlib
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +16,13 @@ from typing import Any
 import pytest
 
 from harvester.collecting import Options, Progress, collect, parse
-from harvester.errors import BadInput, RefusedByTerms, StoppedEarly, TeacherUnusable
+from harvester.errors import BadInput, RefusedByTerms, StoppedEarly, StoreUnusable, TeacherUnusable
 from harvester.limiter import LATE_REQUESTS_S
 from harvester.pricing import NUSD
 from harvester.recipe import Recipe
 from harvester.status import status
-from harvester.store import StoreReader
+from harvester.store import StoreReader, StoreWriter
+from harvester.store.mark import Mark
 
 from provider import last_line  # isort: skip - a helper beside the tests
 
@@ -407,3 +410,157 @@ def test_an_unknown_model_is_answered_with_the_names_that_the_teacher_has(folder
     provider.models = []
     with pytest.raises(TeacherUnusable, match="no such model; everything answered"):
         run(folder)
+
+
+@pytest.mark.parametrize("fails", ["pending", "mark", "report"])
+def test_a_failure_beside_the_answers_loses_none_of_them(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Whatever breaks in the run: what was sent is waited for, and stored."""
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(600)])
+    folder.data["teacher"]["limits"] = {"concurrency": 32}
+    folder.save()
+    provider.latency_s = 0.1
+
+    def broken(name: str, after: int) -> None:
+        owner, method = {"pending": (StoreWriter, "pending"), "mark": (Mark, "move")}[name]
+        whole, calls = getattr(owner, method), [0]
+
+        def sometimes(*given: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] > after:
+                raise StoreUnusable("a part of it is broken")
+            return whole(*given, **named)
+
+        monkeypatch.setattr(owner, method, sometimes)
+
+    def report(_: Progress) -> None:
+        if len(provider.asked) > 40:
+            raise StoreUnusable("nobody wants to hear it")
+
+    options: dict[str, Any] = {}
+    if fails == "report":
+        options = {"report": report, "report_every_s": 0.05}
+    else:
+        broken(fails, 1 if fails == "pending" else 60)
+    with pytest.raises(StoreUnusable):
+        run(folder, **options)
+    assert 0 < sum(row.reply is not None for row in stored_rows(folder)) == len(provider.asked)
+
+
+def test_a_cancelled_collection_has_stored_what_was_answered(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(300)])
+    folder.data["teacher"]["limits"] = {"concurrency": 8}
+    folder.save()
+    provider.latency_s = 0.005
+    apply = StoreWriter.apply
+
+    def slowly(store: StoreWriter, events: Any) -> None:
+        time.sleep(0.2)  # a disk under load
+        apply(store, events)
+
+    monkeypatch.setattr(StoreWriter, "apply", slowly)
+
+    async def scenario() -> None:
+        collecting = asyncio.create_task(collect(Recipe.load(folder.path)))
+        while len(provider.answered) < 100:  # noqa: ASYNC110 - the provider counts in another thread
+            await asyncio.sleep(0.01)
+        collecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await collecting
+
+    asyncio.run(scenario())
+    stored = sum(row.reply is not None for row in stored_rows(folder))
+    assert len(provider.asked) - 8 <= stored <= len(provider.asked)
+
+
+def test_no_more_is_asked_while_a_whole_group_waits_for_its_commit(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(80)])
+    folder.save()
+    monkeypatch.setattr("harvester.store.journal.MAX_GROUP", 10)
+    most = [0]
+    apply = StoreWriter.apply
+
+    def slowly(store: StoreWriter, events: Any) -> None:
+        time.sleep(0.1)
+        (stored,) = sqlite3.connect(folder.path / "harvest.db").execute("SELECT count(*) FROM replies").fetchone()
+        most[0] = max(most[0], len(provider.answered) - stored)
+        apply(store, events)
+
+    monkeypatch.setattr(StoreWriter, "apply", slowly)
+    assert run(folder).answered == 80
+    assert most[0] <= 10 + 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_last_answers_are_written_loses_none(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    apply, signalled = StoreWriter.apply, []
+
+    def slowly(store: StoreWriter, events: Any) -> None:
+        if len(provider.answered) == 10 and not signalled:
+            signalled.append(number)
+            time.sleep(0.1)  # until the workers are through
+            os.kill(os.getpid(), number)
+            time.sleep(0.1)
+        apply(store, events)
+
+    monkeypatch.setattr(StoreWriter, "apply", slowly)
+    with contextlib.suppress(StoppedEarly):
+        run(folder)
+    assert signalled
+    assert sum(row.reply is not None for row in stored_rows(folder)) == 10
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        last = reader.last_run("toy")
+        assert last is not None
+        assert last.outcome in ("done", "stopped")
+
+
+def test_a_dummy_key_changes_no_answer(folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_API_KEY", "x")
+    folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
+    folder.save()
+    provider.answer = lambda _body: "the box"
+    run(folder)
+    assert all(b"the box" in row.reply.raw for row in stored_rows(folder))
+
+
+def test_a_key_at_the_end_of_a_long_message_is_not_cut_in_two(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-canary-0123456789-0123456789"
+    monkeypatch.setenv("TOY_API_KEY", key)
+    folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
+    folder.save()
+    message = json.dumps({"error": {"message": "m" * 180 + key}}).encode()
+    provider.script = lambda _body, _before: (400, {}, message)
+    run(folder)
+    assert b"sk-canary" not in everything_stored(folder)
+
+
+def test_a_key_spread_over_a_stream_is_hidden_too(folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-canary-0123456789-0123456789"
+    monkeypatch.setenv("TOY_API_KEY", key)
+    folder.data["teacher"] |= {"api_key_env": "TOY_API_KEY", "stream": True}
+    folder.save()
+    parts = ["your key is ", key[:15], key[15:]]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": part}}]} for part in parts]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+    provider.script = lambda _body, _before: (200, {}, stream)
+    assert run(folder).answered == 10
+    assert b"your key is [key]" in everything_stored(folder)
+    assert key[15:].encode() not in everything_stored(folder)
+
+
+def test_messages_that_all_differ_do_not_make_the_progress_grow(folder: Any, provider: Any) -> None:
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(120)])
+    provider.script = lambda _body, _before: (400, {}, b'{"error": {"message": "request %d"}}' % len(provider.asked))
+    progress = run(folder)
+    assert progress.failed == sum(progress.reasons.values()) == 120
+    assert len(progress.reasons) == 51

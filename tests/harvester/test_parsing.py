@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from harvester.exporting.columns import Columns
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
-from harvester.parsing import other_model, parse
+from harvester.parsing import other_model, parse, read_usage
+from harvester.records import Usage
 from harvester.recipe import Recipe
 from harvester.store import StoredRow
 from harvester.store.reading import StoredReply
@@ -139,3 +140,9 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
 )
 def test_another_model_is_told_from_a_version_of_the_same(said: Any, asked: str, other: str | None) -> None:
     assert other_model({"model": said}, asked) == other
+
+
+def test_reasoning_that_only_the_total_counts_is_paid_for() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 2015}
+    assert read_usage({"usage": usage}) == Usage(10, 2005)
+    assert read_usage({"usage": {**usage, "total_tokens": 3}}) == Usage(10, 5)

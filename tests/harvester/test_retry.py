@@ -179,3 +179,22 @@ def test_an_error_cannot_steer_the_terminal() -> None:
 def test_any_success_is_read(status: int) -> None:
     assert isinstance(decide(received(status, b'{"choices": [{"message": {"content": "x"}}]}')), Reply)
     assert isinstance(decide(received(status, b"")), Retry)
+
+
+@pytest.mark.parametrize("finish_reason", ["[1]", "{}", "null", "7"])
+def test_a_finish_reason_of_any_type_is_an_answers(finish_reason: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "x"}}, "finish_reason": {finish_reason}}}]}}'
+    assert isinstance(decide(received(200, body.encode())), Reply)
+
+
+def test_a_connection_that_was_never_made_was_not_sent() -> None:
+    found = decide(aiohttp.ConnectionTimeoutError("no connection"))
+    assert isinstance(found, Retry)
+    assert (found.unreachable, found.maybe_billed) == (True, False)
+
+
+@pytest.mark.parametrize("error", [{"type": "insufficient_quota"}, {"type": "exceeded_current_quota_error"}])
+def test_a_quota_may_be_named_under_type(error: dict[str, str]) -> None:
+    found = decide(received(429, json.dumps({"error": error}).encode()))
+    assert isinstance(found, GiveUp)
+    assert found.stops_teacher
