@@ -12,8 +12,8 @@ from harvester.exporting.columns import Columns
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
 from harvester.parsing import other_model, parse, read_usage
-from harvester.records import Usage
 from harvester.recipe import Recipe
+from harvester.records import Usage
 from harvester.store import StoredRow
 from harvester.store.reading import StoredReply
 
