@@ -3,27 +3,27 @@
 import asyncio
 import contextlib
 import math
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from typing import Any
 
-from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.asking import Answered, Asker, Hooks
-from harvester.budget import Budget, Cap
+from harvester.bounds import caps, pacing
+from harvester.budget import Budget
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
 from harvester.feeding import Feeder
+from harvester.interrupting import on_interrupt
 from harvester.judging import Rules
-from harvester.limiter import Limiter
 from harvester.parsing import other_model, parse, parse_decoded
-from harvester.pricing import FREE, NUSD, usd
+from harvester.pricing import FREE, usd
 from harvester.progress import REPORT_EVERY_S, Options, Progress
 from harvester.prompting import teacher_identity
 from harvester.recipe import Recipe
 from harvester.records import Json
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Reported, Unanswered
+from harvester.store.events import Event, Judged, Lost, Replied, Reported, Unanswered
 from harvester.store.journal import Journal
 from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
@@ -52,8 +52,8 @@ class Run:
         open_requests = store.count_pending(plan_id)
         to_ask = open_requests if options.limit is None else min(options.limit, open_requests)
         self.progress = Progress(recipe.name, to_ask, again)
-        self._budget = Budget(store.spent_nusd(), list(_caps(recipe, options, store)))
-        self._limiter, self._adapter = _pacing(recipe, self._say)
+        self._budget = Budget(store.spent_nusd(), list(caps(recipe, options, store)))
+        self._limiter, self._adapter = pacing(recipe, self._say)
         self._journal = Journal(store, self._judge_stored)
         self._feeder = Feeder(store, self._journal, plan_id=plan_id, run_id=self._id, limit=to_ask)
         self._asker: Asker | None = None
@@ -62,6 +62,8 @@ class Run:
         self._sending: set[asyncio.Task[None]] = set()  # between the send and the answer's being queued for the store
         self._asleep = 0  # workers whose request waits for its next attempt
         self._stopped: Exception | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._interrupted_early = False  # before there was anything to ask with
         self._written_at = -math.inf  # the progress, into the store
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
@@ -74,7 +76,8 @@ class Run:
         """
         started = time.monotonic()
         outcome = KILLED
-        with _on_interrupt(self._interrupt):  # until the end is written down
+        self._main = asyncio.current_task()
+        with on_interrupt(self._interrupt):  # until the end is written down
             try:
                 if self.progress.to_ask:
                     async with self._connected(access) as client:
@@ -82,6 +85,12 @@ class Run:
                 outcome = STOPPED if self._stopped else DONE
                 if self._stopped:
                     raise self._stopped
+            except asyncio.CancelledError:
+                if self._main is None or not self._interrupted_early:
+                    raise
+                self._main.uncancel()
+                outcome = STOPPED
+                raise StoppedEarly(f"interrupted; {self._how_to_go_on()}") from None
             except (BadInput, TeacherUnusable, StoppedEarly) as error:
                 outcome, error.progress = STOPPED, self.progress
                 raise
@@ -241,7 +250,10 @@ class Run:
             self._stop(TeacherUnusable(f"embedded teacher: ended: {last_words.result()}; {self._how_to_go_on()}"))
 
     def _interrupt(self) -> None:
-        if self._stopped is None:
+        if self._group is None and self._main:
+            self._interrupted_early = True
+            self._main.cancel()
+        elif self._stopped is None:
             if self._sending:
                 self._say(f"waiting for {len(self._sending)} answers in flight (again: leave at once)")
             self._stop(StoppedEarly(f"interrupted; {self._how_to_go_on()}"))
@@ -317,50 +329,6 @@ def _teacher_id(recipe: Recipe, store: StoreWriter, binding: Terms) -> int:
     )
 
 
-def _pacing(recipe: Recipe, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
-    """The limits the recipe tells, and what finds the others."""
-    limits = recipe.teacher.limits
-    limiter = Limiter(
-        concurrency=limits.concurrency or FIRST_CONCURRENCY,
-        requests_per_minute=limits.requests_per_minute or math.inf,
-        tokens_per_minute=limits.tokens_per_minute or math.inf,
-    )
-    told = Told(
-        requests_per_minute=limits.requests_per_minute is not None,
-        tokens_per_minute=limits.tokens_per_minute is not None,
-        concurrency=limits.concurrency is not None,
-    )
-    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers, say, recipe.teacher.timeout_s)
-
-
-def _caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:
-    """Every sum that the run must not pass."""
-    budget, teacher = recipe.budget, recipe.teacher
-    in_all = budget.usd if budget and options.budget_usd is None else options.budget_usd
-    if in_all is not None:
-        yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd())
-    if budget and budget.run_usd is not None:
-        yield Cap("budget.run_usd", int(budget.run_usd * NUSD))
-    if teacher.budget_usd is not None:
-        yield Cap("teacher.budget_usd", int(teacher.budget_usd * NUSD), store.spent_nusd(teacher=TEACHER))
-
-
 def _first_cause(errors: BaseExceptionGroup) -> BaseException:
     first = errors.exceptions[0]
     return _first_cause(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-@contextlib.contextmanager
-def _on_interrupt(handler: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call `handler`; in a thread that cannot have signal handlers they stay as they are."""
-    loop = asyncio.get_running_loop()
-    installed = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(number, handler)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)

@@ -35,7 +35,8 @@ teachers
 store
 judging auditing
 planning
-progress feeding
+progress feeding interrupting
+bounds
 asking
 running
 collecting

@@ -564,3 +564,36 @@ def test_messages_that_all_differ_do_not_make_the_progress_grow(folder: Any, pro
     progress = run(folder)
     assert progress.failed == sum(progress.reasons.values()) == 120
     assert len(progress.reasons) == 51
+
+
+def test_an_interrupt_before_the_teacher_is_there_ends_the_run_at_once(
+    folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.asynccontextmanager
+    async def connect(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+        yield
+
+    monkeypatch.setattr("harvester.teachers.openai_compat.connect", connect)
+    with pytest.raises(StoppedEarly, match="interrupted"):
+        run(folder)
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        last = reader.last_run("toy")
+        assert last is not None
+        assert last.outcome == "stopped"
+
+
+def test_a_teacher_that_does_not_start_ends_the_run_in_order(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.asynccontextmanager
+    async def connect(*_: Any) -> Any:
+        raise TeacherUnusable("embedded teacher: did not start")
+        yield
+
+    monkeypatch.setattr("harvester.teachers.openai_compat.connect", connect)
+    with pytest.raises(TeacherUnusable):
+        run(folder)
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        last = reader.last_run("toy")
+        assert last is not None
+        assert last.outcome == "stopped"
