@@ -560,7 +560,7 @@ def test_a_key_spread_over_a_stream_is_hidden_too(folder: Any, provider: Any, mo
 
 def test_messages_that_all_differ_do_not_make_the_progress_grow(folder: Any, provider: Any) -> None:
     folder.seeds("train.jsonl", [f"seed {number}" for number in range(120)])
-    provider.script = lambda _body, _before: (400, {}, b'{"error": {"message": "request %d"}}' % len(provider.asked))
+    provider.script = lambda body, _before: (400, {}, json.dumps({"error": {"message": last_line(body)}}).encode())
     progress = run(folder)
     assert progress.failed == sum(progress.reasons.values()) == 120
     assert len(progress.reasons) == 51
