@@ -1,6 +1,5 @@
 """Templates that mean harm: each ends as one line, soon, and without eating the memory."""
 
-import os
 import re
 import resource
 import signal
@@ -171,18 +170,21 @@ def test_what_is_absurd_is_refused(tmp_path: Path, text: str) -> None:
     problem(tmp_path, text)
 
 
+# Between the tests and the command: a process's peak of memory begins with that of the one it was forked from.
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run([sys.executable, "-m", "harvester", *sys.argv[1:]], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
 def run(command: str, folder: Any) -> tuple[int, str, int]:
     """Exit code, stderr and peak memory in KiB of a command, in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harvester", command, str(folder.path)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    with process.stderr:
-        errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, errors, usage.ru_maxrss
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURED, command, str(folder.path)], capture_output=True, text=True, check=False
+    )
+    return measured.returncode, measured.stderr, int(measured.stdout)
 
 
 @pytest.mark.parametrize(
