@@ -1,7 +1,6 @@
 """Events → statements: what a group commit writes."""
 
 import hashlib
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.store.events import Event, Judged, Lost, Replied, Reported, Unanswered
-from harvester.store.plans import as_text
+from harvester.store.plans import as_text, packed
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, outcomes, replies, requests, runs, spending
 
 
@@ -78,7 +77,7 @@ def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
                 event.request_id,
                 event.teacher_id,
                 event.run_id,
-                zlib.compress(event.raw, 1),
+                packed(event.raw),
                 hashlib.sha256(event.raw).digest(),
                 event.cost_nusd,
                 now,

