@@ -249,15 +249,21 @@ def test_a_missing_key_is_said_before_anything_is_sent(folder: Any, monkeypatch:
         run(folder)
 
 
+PACKED = {"body", "raw"}  # the columns that hold compressed bytes
+
+
 def everything_stored(folder: Any) -> bytes:
     """Every value of the store, unpacked, and every other file of the folder."""
     found = [path.read_bytes() for path in Path(folder.path).rglob("*") if path.is_file()]
     with sqlite3.connect(folder.path / "harvest.db") as connection:
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - names from the schema itself
-                for value in row:
-                    packed = isinstance(value, bytes) and value.startswith(b"x")
-                    found.append(zlib.decompress(value) if packed else str(value).encode())
+            rows = connection.execute(f"SELECT * FROM {table}")  # noqa: S608 - names from the schema itself
+            columns = [column for column, *_ in rows.description]
+            for row in rows:
+                found += [
+                    zlib.decompress(value) if column in PACKED else str(value).encode()
+                    for column, value in zip(columns, row, strict=True)
+                ]
     connection.close()
     return b"\n".join(found)
 
