@@ -47,6 +47,27 @@ cli
 __main__
 """
 
+FINETUNE = """
+errors
+config
+data
+rendering
+collate
+losses
+schedule
+student
+checkpoint
+runs
+loop
+generation
+intervals
+evaluation
+report
+cli
+"""
+
+ROOMS = {"harvester": HARVESTER, "finetune": FINETUNE}
+
 
 def rooms(text: str) -> dict[str, int]:
     return {room: line for line, names in enumerate(text.split("\n")) for room in names.split()}
@@ -73,17 +94,20 @@ def files(package: str) -> list[Path]:
     return [path for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts]
 
 
-@pytest.mark.parametrize("path", files("harvester"), ids=str)
-def test_imports_go_to_earlier_rooms_only(path: Path) -> None:
-    known = rooms(HARVESTER)
+CASES = [(package, path) for package in ROOMS for path in files(package)]
+
+
+@pytest.mark.parametrize(("package", "path"), CASES, ids=[str(path.relative_to(ROOT)) for _, path in CASES])
+def test_imports_go_to_earlier_rooms_only(package: str, path: Path) -> None:
+    known = rooms(ROOMS[package])
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    if module == "harvester":
+    if module == package:
         return
-    own = room_of(module, "harvester", known)
+    own = room_of(module, package, known)
     assert own is not None, f"{module} has no room"
-    for imported in imports(path, "harvester"):
-        if imported.startswith("harvester."):
-            other = room_of(imported, "harvester", known)
+    for imported in imports(path, package):
+        if imported.startswith(f"{package}."):
+            other = room_of(imported, package, known)
             if other is not None:
                 assert known[other] <= known[own], f"{module} imports {imported}"
 

@@ -105,7 +105,7 @@ def test_without_the_extra_the_mend_is_one_line(
     def missing(*_arguments: object, **_options: object) -> Never:
         raise ModuleNotFoundError(name=f"{module}.nn")
 
-    monkeypatch.setattr(cli, "cli", missing)
+    monkeypatch.setattr("finetune.cli.base.cli", missing)
     code, _, err = finetune("train")
     assert (code, err.count("\n")) == (2, 1), err
     assert "pip install 'harvester[finetune]'" in err
@@ -148,7 +148,7 @@ def test_a_bug_exits_1_with_a_traceback_and_where_to_report(finetune: Command, m
     def broken(*_arguments: object, **_options: object) -> Never:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "cli", broken)
+    monkeypatch.setattr("finetune.cli.base.cli", broken)
     code, _, err = finetune("train")
     assert code == 1
     assert "Traceback" in err

@@ -1,0 +1,11 @@
+"""The command line; commands only translate. torch and friends are imported by the command that needs them."""
+
+from finetune.cli.base import cli, main
+from finetune.cli.measuring import evaluate_command
+from finetune.cli.training import train_command
+from finetune.cli.using import generate_command
+
+__all__ = ["cli", "main"]
+
+for _command in (train_command, evaluate_command, generate_command):
+    cli.add_command(_command)

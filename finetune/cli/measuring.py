@@ -1,0 +1,23 @@
+"""Commands that say what a student is worth."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("evaluate", epilog="Example: finetune evaluate runs/orders/student")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), help="Another dataset than the one trained on.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test prompts.")
+@click.option("--instruction", help="For the arm base_instruction, in place of the recipe's.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Bound on each answer; from the data by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def evaluate_command(run: Path, as_json: bool, **options: Any) -> None:
+    """Score base, teacher and student of RUN on the held-out prompts."""
+    from finetune.evaluation import evaluate
+    from finetune.report import table
+
+    result = evaluate(run, **options)
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else table(result))
