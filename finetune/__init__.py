@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.evaluation import evaluate
     from finetune.generation import generate
-    from finetune.loop import train
+    from finetune.training import train
 
 __all__ = ["RunConfig", "evaluate", "generate", "train"]
 
-_HOMES = {"RunConfig": "config", "evaluate": "evaluation", "generate": "generation", "train": "loop"}
+_HOMES = {"RunConfig": "config", "evaluate": "evaluation", "generate": "generation", "train": "training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,31 +1,44 @@
-"""Rows → batches: which rows share a step, and how they are padded."""
+"""Rows → tensors of one forward pass: padded, or packed end to end."""
 
 # ruff: noqa: N806, N815 - shape suffixes
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from finetune.rendering import IGNORED, Example
 
-WINDOW_STEPS = 8
-"""Rows of this many steps are sorted by length together: little padding, and the order stays random enough."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded on the right. Padding is told by position (mask 0, label IGNORED), never by id: pad may equal EOS."""
+    """One forward pass.
+
+    Padded: on the right, told by position (mask 0, label IGNORED), never by id: pad may equal EOS. Packed: B is 1, and
+    there is no padding and no mask; `segments` are the rows' lengths, and positions begin anew with each row.
+    """
 
     input_ids_BT: Tensor
-    attention_mask_BT: Tensor
     labels_BT: Tensor
+    position_ids_BT: Tensor
+    attention_mask_BT: Tensor | None = None
+    segments: tuple[int, ...] | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        mask = None if self.attention_mask_BT is None else self.attention_mask_BT.to(device)
+        return replace(
+            self,
+            input_ids_BT=self.input_ids_BT.to(device),
+            labels_BT=self.labels_BT.to(device),
+            position_ids_BT=self.position_ids_BT.to(device),
+            attention_mask_BT=mask,
+        )
 
 
-def collate(examples: Sequence[Example], pad_id: int) -> Batch:
-    """Pads examples to the longest of them."""
+def padded(examples: Sequence[Example], pad_id: int) -> Batch:
+    """Examples filled up to the longest of them."""
     longest = max(len(example.ids) for example in examples)
     input_ids_BT = torch.full((len(examples), longest), pad_id, dtype=torch.long)
     attention_mask_BT = torch.zeros((len(examples), longest), dtype=torch.long)
@@ -35,22 +48,14 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
         input_ids_BT[row, :length] = torch.tensor(example.ids)
         attention_mask_BT[row, :length] = 1
         labels_BT[row, :length] = torch.tensor(example.labels)
-    return Batch(input_ids_BT, attention_mask_BT, labels_BT)
+    position_ids_BT = torch.arange(longest).expand(len(examples), -1)
+    return Batch(input_ids_BT, labels_BT, position_ids_BT, attention_mask_BT=attention_mask_BT)
 
 
-def epoch_steps(lengths: Sequence[int], rows_per_step: int, *, seed: int, epoch: int) -> list[list[int]]:
-    """The row numbers of each optimiser step of one epoch; each row once, rows of like length together.
-
-    A pure function of its arguments: resuming needs no stored order. How a step is split into forward passes does not
-    enter, so 1 x 8 and 8 x 1 rows make the same steps.
-    """
-    shuffle = random.Random(f"{seed}/{epoch}")  # noqa: S311 - an order, not a secret
-    order = list(range(len(lengths)))
-    shuffle.shuffle(order)
-    steps = []
-    window = rows_per_step * WINDOW_STEPS
-    for start in range(0, len(order), window):
-        near = sorted(order[start : start + window], key=lambda row: lengths[row])
-        steps += [near[place : place + rows_per_step] for place in range(0, len(near), rows_per_step)]
-    shuffle.shuffle(steps)
-    return steps
+def packed(examples: Sequence[Example]) -> Batch:
+    """Examples end to end in one row; the last token of one never predicts the first of the next."""
+    ids = [token for example in examples for token in example.ids]
+    labels = [label for example in examples for label in (IGNORED, *example.labels[1:])]
+    segments = tuple(len(example.ids) for example in examples)
+    position_ids_T = torch.cat([torch.arange(length) for length in segments])
+    return Batch(torch.tensor([ids]), torch.tensor([labels]), position_ids_T[None], segments=segments)

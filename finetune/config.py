@@ -13,12 +13,21 @@ EMBEDDED = "embedded"
 """The name that stands for the weights of Harvester's embedded teacher."""
 
 
+Method = Literal["lora", "rslora", "dora", "qlora", "full"]
+"""LoRA; rank-stabilised LoRA (arXiv 2312.03732); DoRA (arXiv 2402.09353); LoRA on a base in 4 bits (arXiv 2305.14314,
+CUDA only); every weight."""
+ADAPTER_RATE, FULL_RATE = 1e-3, 2e-5
+
+
 class _Noun(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Lora(_Noun):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha/rank · B A, with W frozen."""
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): W + alpha/rank · B A, with W frozen.
+
+    rsLoRA divides by the root of the rank. Not used where every weight is trained.
+    """
 
     rank: Annotated[int, Field(ge=1)] = 16
     alpha: Annotated[int, Field(ge=1)] = 32
@@ -33,11 +42,16 @@ class Lora(_Noun):
 
 
 class Batching(_Noun):
-    """How many rows go through the model together, and how long a row may be."""
+    """How many rows go through the model together, and how long a row may be.
+
+    A step learns from `batch_size` x `grad_accum` rows, packed or not: packing changes its cost, not what is learnt.
+    """
 
     batch_size: Annotated[int, Field(ge=1)] = 4  # rows in one forward pass: sets the memory
     grad_accum: Annotated[int, Field(ge=1)] = 1  # forward passes in one optimiser step
-    max_length: Annotated[int, Field(ge=2)] = 1024  # tokens, prompt and answer together; longer rows are left out
+    max_length: Annotated[int, Field(ge=2)] | None = None  # tokens of prompt and answer; None = 1024 or the context
+    too_long: Literal["drop", "cut"] = "drop"  # longer rows: left out, or learnt without the answer's end
+    packing: bool = True  # rows end to end instead of padded, up to batch_size x longest row in one pass
 
     @property
     def rows_per_step(self) -> int:
@@ -48,10 +62,10 @@ class Batching(_Noun):
 class Optimiser(_Noun):
     """AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101) with gradient clipping and a learning-rate schedule."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # the peak; None = 1e-3 for adapters, 2e-5 for full
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
 
 
@@ -59,19 +73,38 @@ class Training(_Noun):
     """How long to train, and how often to look."""
 
     epochs: Annotated[int, Field(ge=1)] = 2
-    max_steps: Annotated[int, Field(ge=1)] | None = None  # stops earlier than `epochs` says
+    max_steps: Annotated[int, Field(ge=1)] | None = None  # ends earlier than `epochs` says
+    max_minutes: Annotated[float, Field(gt=0)] | None = (
+        None  # ends earlier, over all sittings; the schedule ends with it
+    )
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_every: Annotated[int, Field(ge=1)] = 10  # steps
+    dev_every: Annotated[int, Field(ge=1)] | None = None  # steps between looks at the dev split; None = each epoch
+    patience: Annotated[int, Field(ge=1)] | None = None  # looks without a better dev loss before it ends with the best
+
+
+class Compute(_Noun):
+    """How the model is held and computed."""
+
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"  # auto: bfloat16 where the machine multiplies it
+    gradient_checkpointing: bool = False  # less memory for activations, a third more time
 
 
 class RunConfig(_Noun):
     """Everything that decides what a run computes, apart from the dataset's bytes."""
 
     model: str = EMBEDDED  # `embedded`, a local folder or a hub id
+    method: Method = "lora"
     lora: Lora = Lora()
     batching: Batching = Batching()
     optimiser: Optimiser = Optimiser()
     training: Training = Training()
+    compute: Compute = Compute()
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate."""
+        return self.optimiser.learning_rate or (FULL_RATE if self.method == "full" else ADAPTER_RATE)
 
     def sha256(self) -> str:
         """Hex digest of the configuration's JSON."""

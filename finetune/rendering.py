@@ -38,6 +38,8 @@ class Rendered:
 
     examples: list[Example]
     dropped: Mapping[str, int]
+    cut_rows: int = 0  # learnt without their answer's end
+    cut_tokens: int = 0  # what they lost
 
     def require(self) -> list[Example]:
         """The examples, of which there must be some; each has a supervised token, as it ends with the end of turn.
@@ -100,26 +102,34 @@ class Renderer:
         answer_ids = self._ended(answer_ids)
         return Example(ids=prompt_ids + answer_ids, labels=(IGNORED,) * len(prompt_ids) + answer_ids)
 
-    def rows(self, rows: Sequence[Row], max_length: int) -> Rendered:
+    def rows(self, rows: Sequence[Row], max_length: int, *, cut: bool = False) -> Rendered:
         """Examples of a split; rows that cannot be learnt from are left out and counted.
 
-        A row longer than `max_length` is left out rather than cut: without its end the student would learn not to stop,
-        without its start it would learn to answer another question.
+        Args:
+            rows: the split.
+            max_length: tokens of prompt and answer together.
+            cut: take the end off an answer that is too long, and with it the end of turn: its beginning is learnt, and
+                nothing about stopping. Never the prompt's: the student would learn to answer another question. Without
+                it such rows are left out.
         """
         dropped: Counter[str] = Counter()
-        examples = []
+        examples, cut_rows, cut_tokens = [], 0, 0
         for row in rows:
             if not row.answer.strip():
                 dropped["empty answer"] += 1
                 continue
             example = self.example(row.prompt, row.answer, row.tools)
+            lost = len(example.ids) - max_length
             if any(token in self.stop_ids for token in example.labels[:-1]):
                 dropped["end-of-turn token inside the answer"] += 1
-            elif len(example.ids) > max_length:
+            elif lost >= example.supervised:
+                dropped[f"prompt alone fills {max_length} tokens"] += 1
+            elif lost > 0 and not cut:
                 dropped[f"longer than {max_length} tokens"] += 1
             else:
-                examples.append(example)
-        return Rendered(examples=examples, dropped=dict(dropped))
+                cut_rows, cut_tokens = cut_rows + (lost > 0), cut_tokens + max(lost, 0)
+                examples.append(Example(example.ids[:max_length], example.labels[:max_length]))
+        return Rendered(examples, dict(dropped), cut_rows, cut_tokens)
 
     def with_instruction(self, messages: Sequence[Message], instruction: str) -> list[Message]:
         """The prompt with an instruction: a system message or, where the template has none, before the first words."""

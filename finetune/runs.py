@@ -1,12 +1,14 @@
 """A run's folder: run.json says what the run is made of and how far it is.
 
-RUN/config.json, run.json, metrics.jsonl, checkpoints/, adapter/ (peft), answers/, report.json.
+RUN/config.json, run.json, metrics.jsonl, checkpoints/, adapter/ (peft) or weights/, answers/, report.json.
 """
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,9 @@ from finetune.data import Dataset
 from finetune.errors import BadInput
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
-CHECKPOINTS, ADAPTER, ANSWERS = "checkpoints", "adapter", "answers"
+CHECKPOINTS, ANSWERS = "checkpoints", "answers"
+ADAPTER, WEIGHTS = "adapter", "weights"
+"""Where the student is: peft's adapter, or a whole model where every weight was trained."""
 
 
 class Facts(BaseModel):
@@ -32,11 +36,46 @@ class Facts(BaseModel):
     recipe: str
     rows: Mapping[str, int] = {}  # learnt from, by split
     dropped: Mapping[str, int] = {}  # rows of train left out, by reason
+    cut: Mapping[str, int] = {}  # rows learnt without their answer's end, and the tokens they lost
     longest_answer: int = 0  # tokens, end-of-turn included; bounds generation when evaluating
+    tokens: Mapping[str, int] = {}  # of the rows learnt from: supervised, total
+    lengths: Mapping[str, list[int]] = {}  # of prompt and answer, in tokens: their 0 %, 5 % … 100 % quantiles
     steps: int = 0
+    ended_by: Literal["epochs", "max_steps", "max_minutes", "patience"] = "epochs"
+    best_step: int | None = None  # the one whose weights were kept, where `patience` was given
+    packed: bool = False
+    device: str = ""
+    dtype: str = ""  # of the weights
+    processes: int = 1
     train_loss: float | None = None  # nats per supervised token, mean over the last step
     dev_loss: float | None = None
     train_minutes: float = 0.0
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps every other process from training into it; an empty one does not stay.
+
+    Raises:
+        BadInput: it cannot be made, or another process trains into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # On the folder itself: it dies with the process and leaves no file behind.
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise BadInput(f"--out {folder}: cannot be made ({error.strerror})") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise BadInput(f"--out {folder}: another process trains into it; wait for it or give another --out") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
@@ -53,12 +92,8 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
         recipe=dataset.notes.recipe,
     )
     if not (folder / FACTS).exists():
-        if folder.exists() and not _is_ours(folder):
+        if not _is_ours(folder):
             raise BadInput(f"--out {folder}: exists and is not a run; name another folder")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInput(f"--out {folder}: cannot be made ({error.strerror})") from error
         # The facts last: they make it a run.
         write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
         write_facts(folder, fresh)

@@ -1,12 +1,7 @@
-"""The student: a base model with low-rank adapters, on the device and in the number type that fit this machine."""
+"""The student: a base model and what of it learns, on the device and in the number type that fit this machine."""
 
-# ruff: noqa: N803, N806 - shape suffixes
+# ruff: noqa: N806 - shape suffixes
 
-import shutil
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +12,12 @@ import transformers
 from safetensors import SafetensorError
 from torch import Tensor
 
-from finetune.config import EMBEDDED, Lora
-from finetune.data import say
+from finetune import adapters, runs
+from finetune.collate import Batch
+from finetune.config import EMBEDDED, RunConfig
+from finetune.embedded import embedded_folder, quiet_bars
 from finetune.errors import BadInput
-from harvester.teachers.weights import MODEL_NAME, SHA256, cache_dir, embedded_weights
+from finetune.shards import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +34,20 @@ class Base:
         """The id that fills up short rows; any would do, as padding is masked by position."""
         return int(self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.stop_ids[0])
 
+    @property
+    def context(self) -> int | None:
+        """The most tokens that the model was made for, prompt and answer together; None where it does not say."""
+        told = getattr(self.model.config, "max_position_embeddings", None)
+        return int(told) if told else None
 
-def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
+
+def load_base(name: str, dtype: torch.dtype | None = None, *, four_bits: bool = False) -> Base:
     """Loads `embedded`, a local folder or a hub id; safetensors only, no code from the model's repository.
 
     Args:
         name: the model.
         dtype: number type of the weights; None takes the fastest that keeps 8 exponent bits on this machine.
+        four_bits: hold the linear layers' weights in 4 bits (NF4, Dettmers et al. 2023, arXiv 2305.14314).
 
     Raises:
         BadInput: the model cannot be found or loaded, or computes its logits in a way the fused loss does not follow.
@@ -53,23 +57,77 @@ def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
     if device.type == "cpu":
         cores = torch.cpu.get_capabilities().get("num_physical_cores", torch.get_num_threads())
         torch.set_num_threads(max(1, min(int(cores), torch.get_num_threads())))
-    source = str(_embedded_folder()) if name == EMBEDDED else name
-    with _quiet_bars():
+    source = str(embedded_folder()) if name == EMBEDDED else name
+    dtype = dtype or fast_dtype(device)
+    more = {"quantization_config": _four_bits(device, dtype), "device_map": {"": device}} if four_bits else {}
+    with quiet_bars():
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype or fast_dtype(device), use_safetensors=True, trust_remote_code=False
+                source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **more
             )
         except (OSError, ValueError, SafetensorError) as error:
             reason = str(error).strip().split("\n")[0]
             raise BadInput(f"--model {name}: neither a local folder nor a loadable hub id ({reason})") from error
     model.requires_grad_(False)
-    model.to(device).eval()
+    if not four_bits:
+        model.to(device)
+    model.eval()
     base = Base(model=model, tokenizer=tokenizer, stop_ids=_stop_ids(model, tokenizer), device=device)
-    # The repository's sampling habits (temperature, penalties) would leak into greedy decoding.
-    model.generation_config = greedy_settings(base)
-    _check_head(name, base)
+    if base.stop_ids:  # without any the renderer refuses it
+        # The repository's sampling habits (temperature, penalties) would leak into greedy decoding.
+        model.generation_config = greedy_settings(base)
+        _check_head(name, base)
     return base
+
+
+def prepare(config: RunConfig) -> tuple[Base, Any]:
+    """The base model and the model that learns: with fresh adapters, or itself with every weight open.
+
+    Raises:
+        BadInput: as `load_base` and `add_lora`, or the method does not run on this machine.
+    """
+    if config.method == "full":
+        # Updates smaller than bfloat16's step would be lost, so the weights stay in float32 and are computed in less.
+        base = load_base(config.model, torch.float32)
+        base.model.requires_grad_(True)
+        return base, base.model
+    base = load_base(config.model, stated_dtype(config), four_bits=config.method == "qlora")
+    return base, adapters.add_lora(base.model, config.lora, seed=config.training.seed, method=config.method)
+
+
+def load_student(folder: Path, config: RunConfig) -> tuple[Base, Any]:
+    """A finished run's student, ready to answer. Where it has adapters, `model.disable_adapter()` gives the base.
+
+    Args:
+        folder: the run's.
+        config: the run's.
+
+    Raises:
+        BadInput: base or student cannot be loaded.
+    """
+    if config.method == "full":
+        base = load_base(str(folder / runs.WEIGHTS), stated_dtype(config))
+        return base, base.model
+    base = load_base(config.model, stated_dtype(config), four_bits=config.method == "qlora")
+    return base, adapters.load_adapter(base.model, folder / runs.ADAPTER)
+
+
+def whole_weights(model: Any) -> dict[str, Tensor]:
+    """Every weight on the CPU, its shards together; every process must ask for it."""
+    return {name: whole(weight.detach()).cpu() for name, weight in model.state_dict().items()}
+
+
+def save_weights(base: Base, weights: dict[str, Tensor], folder: Path) -> None:
+    """Writes a model of which every weight was trained; a folder is there in full or not at all."""
+    with adapters.new_folder(folder) as scratch, quiet_bars():
+        base.model.save_pretrained(scratch, state_dict=weights)
+        base.tokenizer.save_pretrained(scratch)
+
+
+def stated_dtype(config: RunConfig) -> torch.dtype | None:
+    """The number type that a configuration states; None where it leaves it to the machine."""
+    return None if config.compute.dtype == "auto" else getattr(torch, config.compute.dtype)
 
 
 def greedy_settings(base: Base, **more: Any) -> Any:
@@ -87,74 +145,32 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
-def add_lora(model: Any, lora: Lora, *, seed: int) -> Any:
-    """Wraps the model with fresh adapters on every linear layer but the output head; only they learn, in float32.
-
-    Raises:
-        BadInput: the targets match no layer of the model.
-    """
-    torch.manual_seed(seed)
-    settings = peft.LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        target_modules="all-linear" if lora.targets is None else list(lora.targets),
-    )
-    try:
-        with _peft_on_transformers_5():
-            wrapped = peft.get_peft_model(model, settings)
-    except ValueError as error:
-        raise BadInput(f"lora.targets: {lora.targets or 'all-linear'} match no linear layer of the model") from error
-    if not trainable(wrapped):
-        raise BadInput(f"lora.targets: {lora.targets or 'all-linear'} match no linear layer of the model")
-    return wrapped
-
-
-def load_adapter(model: Any, folder: Path) -> Any:
-    """Wraps the model with the adapter saved in a folder, for use.
-
-    Raises:
-        BadInput: the folder holds no readable adapter, or one for another model.
-    """
-    if not (folder / "adapter_config.json").exists():
-        raise BadInput(f"{folder}: no trained adapter in it; run `finetune train` to its end first")
-    try:
-        with _peft_on_transformers_5():
-            return peft.PeftModel.from_pretrained(model, str(folder)).eval()
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadInput(f"{folder}: adapter cannot be loaded ({str(error).splitlines()[0]})") from error
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Writes the adapter in peft's format; a folder is there in full or not at all."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        # Not the embeddings: asking whether they changed would ask the hub.
-        model.save_pretrained(scratch, save_embedding_layers=False)
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(scratch).rename(folder)
-        Path(scratch).mkdir()  # what the context manager removes
-
-
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
     """The parameters that learn, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def hidden_states(model: Any, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
+def hidden_states(model: Any, batch: Batch) -> Tensor:
     """What the output head is given, hidden_BTD. The cache is off: it is for generating."""
-    decoder = _plain(model).get_decoder()
-    output = decoder(input_ids=input_ids_BT, attention_mask=attention_mask_BT, use_cache=False)
+    more = {} if batch.segments is None else {"segments": batch.segments}
+    output = plain(model).get_decoder()(
+        input_ids=batch.input_ids_BT,
+        attention_mask=batch.attention_mask_BT,
+        position_ids=batch.position_ids_BT,
+        use_cache=False,
+        **more,
+    )
     hidden_BTD: Tensor = output.last_hidden_state
     return hidden_BTD
 
 
-def logits(model: Any, hidden_ND: Tensor) -> Tensor:
-    """The output head, z_NV."""
-    z_NV: Tensor = _plain(model).get_output_embeddings()(hidden_ND)
-    return z_NV
+def output_head(model: Any) -> Any:
+    """The layer that turns hidden states into logits."""
+    return plain(model).get_output_embeddings()
 
 
-def _plain(model: Any) -> Any:
+def plain(model: Any) -> Any:
+    """The transformers model, with or without adapters around it."""
     return model.get_base_model() if isinstance(model, peft.PeftModel) else model
 
 
@@ -162,9 +178,9 @@ def _plain(model: Any) -> Any:
 def _check_head(name: str, base: Base) -> None:
     """Some architectures scale or cap the logits after the head; a loss that skips it would be wrong, silently."""
     ids_BT = torch.tensor([[base.pad_id, base.stop_ids[0]]], device=base.device)
-    mask_BT = torch.ones_like(ids_BT)
-    whole = base.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
-    ours = logits(base.model, hidden_states(base.model, ids_BT, mask_BT))
+    batch = Batch(ids_BT, ids_BT, torch.arange(2, device=base.device)[None], attention_mask_BT=torch.ones_like(ids_BT))
+    whole = base.model(input_ids=ids_BT, attention_mask=batch.attention_mask_BT, use_cache=False).logits
+    ours = output_head(base.model)(hidden_states(base.model, batch))
     if not torch.allclose(whole, ours, rtol=1e-2, atol=1e-2):
         raise BadInput(f"--model {name}: its logits are not those of its output head (scaled or capped); not supported")
 
@@ -175,56 +191,13 @@ def _stop_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(token) for token in (tokenizer.eos_token_id, *more) if token is not None))
 
 
-def _embedded_folder() -> Path:
-    """The embedded teacher's weights as a transformers folder; converted once, as that takes 15 s and loading 3 s."""
-    gguf = embedded_weights()
-    folder = cache_dir() / "students" / f"{MODEL_NAME}-{SHA256[:8]}"
-    if folder.exists():
-        return folder
-    say(f"converting {gguf.name} for training (once, 0.5 GB) into {folder}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+def _four_bits(device: torch.device, dtype: torch.dtype) -> Any:
+    if device.type != "cuda":
+        raise BadInput("--method qlora: needs a CUDA GPU; take --method lora here")
     try:
-        _convert(gguf, scratch)
-        scratch.chmod(0o755)
-        scratch.rename(folder)
-    except OSError as error:
-        # Another process may have finished the same conversion first.
-        if not folder.exists():
-            raise BadInput(f"{folder}: cannot be written ({error.strerror}); set HARVESTER_CACHE") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return folder
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    with _quiet_bars():
-        source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-        # The weights are plain floats now, but these marks make save_pretrained refuse.
-        model.hf_quantizer = None
-        for mark in ("is_quantized", "quantization_method"):
-            model.__dict__.pop(mark, None)
-        del model.config.quantization_config
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _quiet_bars() -> Iterator[None]:
-    shown = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers.utils.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _peft_on_transformers_5() -> Iterator[None]:
-    # peft 0.21 still asks for this property by its old name; nothing a user could mend.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        yield
+        import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise BadInput("--method qlora: bitsandbytes is not installed; run: pip install 'harvester[qlora]'") from error
+    return transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )

@@ -50,20 +50,27 @@ __main__
 FINETUNE = """
 errors
 config
+notes
 data
+runs
 rendering
-collate
+batching
+collate attention
 losses
 schedule
+embedded adapters shards
 student
+objective distributed
 checkpoint
-runs
-loop
+metrics
+loop sharding
+training
 generation
 intervals
 evaluation
 report
 cli
+__main__
 """
 
 ROOMS = {"harvester": HARVESTER, "finetune": FINETUNE}

@@ -37,12 +37,23 @@ def _run() -> int:
     except click.ClickException as error:
         return _say(f"{error.format_message()} (see `finetune --help`)", BadInput.exit_code)
     except (FinetuneError, HarvesterError) as error:
-        return _say(str(error), error.exit_code)
+        # What one process of a machine meets, all of them do: the first one tells, and its exit code counts. Another
+        # that left with an error of its own would have it killed before it could.
+        return _say(str(error), error.exit_code) if first_process() or _other_machine() else 0
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted; run the same command again to go on", INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and the user must learn where to take it
         return _say_unforeseen(error)
     return 0
+
+
+def first_process() -> bool:
+    """Whether this process talks; under torchrun there are several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _other_machine() -> bool:
+    return os.environ.get("GROUP_RANK", "0") != "0"
 
 
 def _say_unforeseen(error: Exception) -> int:

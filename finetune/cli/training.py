@@ -5,43 +5,82 @@ from typing import Any
 
 import click
 
+OF_NOUN = {
+    "lora": ("rank",),
+    "batching": ("batch_size", "grad_accum", "max_length", "too_long", "packing"),
+    "optimiser": ("learning_rate", "weight_decay", "schedule"),
+    "training": ("epochs", "max_steps", "max_minutes", "dev_every", "patience", "checkpoint_every", "seed"),
+    "compute": ("dtype", "gradient_checkpointing"),
+}
+POSITIVE = click.IntRange(min=1)
+ABOVE_0 = click.FloatRange(min=0, min_open=True)
+
 
 @click.command("train", epilog="Example: finetune train runs/orders/dataset --out runs/orders/student")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The run's folder; the same run is resumed."
 )
-@click.option("--model", help="`embedded` (default), a local folder or a hub id.")
-@click.option("--epochs", type=int, help="Passes over the train split.")
-@click.option("--max-steps", type=int, help="Stop after so many optimiser steps.")
-@click.option("--learning-rate", type=float, help="Peak learning rate.")
-@click.option("--batch-size", type=int, help="Rows in one forward pass.")
-@click.option("--grad-accum", type=int, help="Forward passes in one optimiser step.")
-@click.option("--rank", type=int, help="LoRA rank; alpha is twice the rank.")
-@click.option("--max-length", type=int, help="Longer rows, in tokens, are left out.")
-@click.option("--seed", type=int, help="Of the adapter's start and the order of rows.")
+@click.option("--model", show_default="embedded", help="`embedded`, a local folder or a hub id.")
+@click.option(
+    "--method",
+    type=click.Choice(["lora", "rslora", "dora", "qlora", "full"]),
+    show_default="lora",
+    help="Adapters, adapters on a base in 4 bits (qlora, CUDA only), or every weight.",
+)
+@click.option("--rank", type=POSITIVE, show_default="16", help="Of the adapters; alpha is twice the rank.")
+@click.option("--epochs", type=POSITIVE, show_default="2", help="Passes over the train split.")
+@click.option("--max-steps", type=POSITIVE, help="End after so many optimiser steps.")
+@click.option("--max-minutes", type=ABOVE_0, help="End after so many minutes of training, the learning rate with them.")
+@click.option("--patience", type=POSITIVE, help="End after so many looks at dev without a better loss, with the best.")
+@click.option("--dev-every", type=POSITIVE, show_default="each epoch", help="Steps between looks at dev.")
+@click.option("--learning-rate", type=ABOVE_0, show_default="1e-3, full 2e-5", help="Its peak.")
+@click.option(
+    "--schedule", type=click.Choice(["cosine", "linear", "constant"]), show_default="cosine", help="After it."
+)
+@click.option("--weight-decay", type=click.FloatRange(min=0), show_default="0", help="AdamW's.")
+@click.option("--batch-size", type=POSITIVE, show_default="4", help="Rows in one forward pass: sets the memory.")
+@click.option("--grad-accum", type=POSITIVE, show_default="1", help="Forward passes in one optimiser step.")
+@click.option("--max-length", type=click.IntRange(min=2), show_default="1024", help="Tokens of prompt and answer.")
+@click.option(
+    "--too-long",
+    type=click.Choice(["drop", "cut"]),
+    show_default="drop",
+    help="Longer rows are left out, or learnt without their answer's end.",
+)
+@click.option("--packing/--no-packing", default=None, show_default="packing", help="Rows end to end instead of padded.")
+@click.option("--dtype", type=click.Choice(["auto", "bfloat16", "float32"]), show_default="auto", help="To compute in.")
+@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, about a third more time.")
+@click.option("--checkpoint-every", type=POSITIVE, show_default="10", help="Steps between checkpoints.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), show_default="0", help="Of the adapter's start and the rows' order."
+)
+@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too (pip install 'harvester[tensorboard]').")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's facts as JSON.")
-def train_command(dataset: Path, out: Path, as_json: bool, **options: Any) -> None:
-    """Train a LoRA student on DATASET."""
+def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **options: Any) -> None:
+    """Train a student on DATASET.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m finetune train … trains one student on all of them.
+    """
     from finetune.config import make_config
 
     given = {name: value for name, value in options.items() if value is not None}
-    fields: dict[str, Any] = {noun: {} for noun in ("lora", "batching", "optimiser", "training")}
-    for noun, names in (
-        ("batching", ("batch_size", "grad_accum", "max_length")),
-        ("optimiser", ("learning_rate",)),
-        ("training", ("epochs", "max_steps", "seed")),
-    ):
-        fields[noun] = {name: given[name] for name in names if name in given}
+    fields: dict[str, Any] = {
+        noun: {name: given[name] for name in names if name in given} for noun, names in OF_NOUN.items()
+    }
     if "rank" in given:
-        fields["lora"] = {"rank": given["rank"], "alpha": 2 * given["rank"]}
-    if "model" in given:
-        fields["model"] = given["model"]
+        fields["lora"]["alpha"] = 2 * given["rank"]
+    fields |= {name: given[name] for name in ("model", "method") if name in given}
     config = make_config(fields)
 
-    from finetune.loop import train
+    import torch  # noqa: F401 - before transformers, which would say in its own words that it is not there
 
-    facts = train(dataset, out, config)
+    from finetune.cli.base import first_process
+    from finetune.training import train
+
+    facts = train(dataset, out, config, tensorboard=tensorboard)
+    if not first_process():
+        return
     if as_json:
         click.echo(facts.model_dump_json())
     else:

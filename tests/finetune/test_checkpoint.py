@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from finetune import checkpoint
+from finetune.adapters import add_lora
 from finetune.checkpoint import PROGRESS, TENSORS, Progress
 from finetune.config import Lora
+from finetune.distributed import World
 from finetune.errors import BadInput
-from finetune.student import add_lora, load_base, trainable
+from finetune.student import load_base, trainable
 
 Stateful = tuple[Any, torch.optim.Optimizer]
 
@@ -39,10 +41,10 @@ def learn(model: Any, optimiser: torch.optim.Optimizer) -> None:
 def test_weights_moments_and_dice_come_back(stateful: Callable[[int], Stateful], tmp_path: Path) -> None:
     model, optimiser = stateful(0)
     learn(model, optimiser)
-    checkpoint.save(tmp_path, model, optimiser, Progress(5, 2.5))
+    checkpoint.save(tmp_path, model, optimiser, Progress(5, 2.5), World())
     learn(model, optimiser)
     other, other_optimiser = stateful(1)
-    assert checkpoint.load(newest_in(tmp_path), other, other_optimiser) == Progress(5, 2.5)
+    assert checkpoint.load(newest_in(tmp_path), other, other_optimiser, World()) == Progress(5, 2.5)
     learn(other, other_optimiser)  # the same random gradients, as the dice came back
     for name, weight in trainable(model).items():
         assert torch.equal(weight, trainable(other)[name])
@@ -53,10 +55,10 @@ def test_only_the_newest_is_kept_and_half_written_ones_are_swept(
 ) -> None:
     model, optimiser = stateful(0)
     learn(model, optimiser)
-    checkpoint.save(tmp_path, model, optimiser, Progress(9, 0))
+    checkpoint.save(tmp_path, model, optimiser, Progress(9, 0), World())
     (tmp_path / "partial-x").mkdir()
     assert newest_in(tmp_path).name == "step-00000009"
-    checkpoint.save(tmp_path, model, optimiser, Progress(10, 0))
+    checkpoint.save(tmp_path, model, optimiser, Progress(10, 0), World())
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000010"]
 
 
@@ -84,11 +86,11 @@ def test_a_damaged_checkpoint_is_one_clear_line(
 ) -> None:
     model, optimiser = stateful(0)
     learn(model, optimiser)
-    checkpoint.save(tmp_path, model, optimiser, Progress(1, 0))
+    checkpoint.save(tmp_path, model, optimiser, Progress(1, 0), World())
     newest = newest_in(tmp_path)
     damage(newest)
     with pytest.raises(BadInput, match=rf"{newest}: damaged checkpoint .*delete that folder") as caught:
-        checkpoint.load(newest, model, optimiser)
+        checkpoint.load(newest, model, optimiser, World())
     assert "\n" not in str(caught.value)
 
 
@@ -97,7 +99,7 @@ def test_a_checkpoint_of_another_model_is_refused(
 ) -> None:
     model, optimiser = stateful(0)
     learn(model, optimiser)
-    checkpoint.save(tmp_path, model, optimiser, Progress(1, 0))
+    checkpoint.save(tmp_path, model, optimiser, Progress(1, 0), World())
     wide = add_lora(load_base(str(tiny_folder), torch.float32).model, Lora(rank=4), seed=0)
     with pytest.raises(BadInput, match="damaged checkpoint"):
-        checkpoint.load(newest_in(tmp_path), wide, torch.optim.AdamW(trainable(wide).values()))
+        checkpoint.load(newest_in(tmp_path), wide, torch.optim.AdamW(trainable(wide).values()), World())

@@ -57,7 +57,7 @@ def test_the_road_prints_results_on_stdout_and_talk_on_stderr(
     ("arguments", "problem"),
     [
         (("train", "nowhere", "--out", "x"), "nowhere/harvester.json: No such file or directory"),
-        (("train", "d", "--out", "x", "--epochs", "0"), "training.epochs: Input should be greater than or equal to 1"),
+        (("train", "d", "--out", "x", "--epochs", "0"), "--epochs': 0 is not in the range x>=1"),
         (("train", "d", "--out", "x", "--epochs", "many"), "'many' is not a valid integer"),
         (("evaluate", "nowhere"), "nowhere/run.json: No such file or directory"),
         (("generate", "nowhere", "hi"), "nowhere/run.json: No such file or directory"),

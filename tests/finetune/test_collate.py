@@ -1,36 +1,28 @@
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from finetune.collate import collate, epoch_steps
+from finetune.collate import packed, padded
 from finetune.rendering import IGNORED, Example
+
+PAD = 2
+SHORT, LONG = Example((5, PAD), (IGNORED, PAD)), Example((5, 6, PAD), (IGNORED, 6, PAD))
 
 
 def test_padding_is_told_by_position_not_by_id() -> None:
-    pad = 2
-    batch = collate([Example((5, pad), (IGNORED, pad)), Example((5, 6, pad), (IGNORED, 6, pad))], pad)
+    batch = padded([SHORT, LONG], PAD)
+    assert batch.attention_mask_BT is not None
     assert batch.attention_mask_BT.tolist() == [[1, 1, 0], [1, 1, 1]]
-    assert batch.labels_BT.tolist() == [[IGNORED, pad, IGNORED], [IGNORED, 6, pad]]
+    assert batch.labels_BT.tolist() == [[IGNORED, PAD, IGNORED], [IGNORED, 6, PAD]]
     assert batch.input_ids_BT.dtype == torch.long
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=80), st.integers(1, 9), st.integers(0, 3))
-def test_an_epoch_has_each_row_once(lengths: list[int], rows: int, epoch: int) -> None:
-    steps = epoch_steps(lengths, rows, seed=1, epoch=epoch)
-    assert sorted(row for step in steps for row in step) == list(range(len(lengths)))
-    assert all(1 <= len(step) <= rows for step in steps)
+def test_a_packed_pass_lays_rows_end_to_end_and_counts_positions_anew() -> None:
+    batch = packed([SHORT, LONG])
+    assert batch.input_ids_BT.tolist() == [[5, PAD, 5, 6, PAD]]
+    assert batch.position_ids_BT.tolist() == [[0, 1, 0, 1, 2]]
+    assert batch.segments == (2, 3)
+    assert batch.attention_mask_BT is None
 
 
-def test_order_depends_on_seed_and_epoch_only() -> None:
-    lengths = list(range(40))
-    first = epoch_steps(lengths, 4, seed=0, epoch=0)
-    assert first == epoch_steps(lengths, 4, seed=0, epoch=0)
-    assert first != epoch_steps(lengths, 4, seed=0, epoch=1)
-    assert first != epoch_steps(lengths, 4, seed=1, epoch=0)
-
-
-def test_rows_of_like_length_share_a_step() -> None:
-    lengths = [10, 100] * 32
-    steps = epoch_steps(lengths, 4, seed=0, epoch=0)
-    mixed = sum(len({lengths[row] for row in step}) > 1 for step in steps)
-    assert mixed <= 2  # one where the short rows of a window end
+def test_the_end_of_one_row_never_predicts_the_start_of_the_next() -> None:
+    all_learnt = Example((7, 8), (7, 8))
+    assert packed([all_learnt, all_learnt]).labels_BT.tolist() == [[IGNORED, 8, IGNORED, 8]]

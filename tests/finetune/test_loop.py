@@ -6,27 +6,31 @@ from typing import Any
 
 import pytest
 import torch
-from toys import make_row, write_dataset
 
 from finetune import checkpoint, runs
 from finetune.config import RunConfig, make_config
 from finetune.errors import BadInput, Stopped
-from finetune.loop import Loop, accumulate, stop_on_signals, train
+from finetune.loop import Loop, accumulate, stop_on_signals
+from finetune.objective import make_objective
 from finetune.rendering import Example, Renderer
 from finetune.schedule import factor
-from finetune.student import add_lora, load_base, trainable
+from finetune.student import prepare, trainable
 
 
-def config(**training: object) -> RunConfig:
-    batching = {name: training.pop(name) for name in ("batch_size", "grad_accum") if name in training}
-    return make_config(
-        {
-            "lora": {"rank": 2, "alpha": 4},
-            "batching": {"batch_size": 2} | batching,
-            "optimiser": {"learning_rate": 0.02},
-            "training": {"epochs": 2, "checkpoint_every": 100} | training,
-        }
-    )
+def config(*, method: str = "lora", dtype: str = "float32", **settings: Any) -> RunConfig:
+    """A small run; each setting goes to the noun that has it."""
+    nouns: dict[str, Any] = {
+        "lora": {"rank": 2, "alpha": 4},
+        "batching": {"batch_size": 2},
+        "optimiser": {"learning_rate": 0.02},
+        "training": {"epochs": 2, "checkpoint_every": 100},
+        "compute": {"dtype": dtype},
+    }
+    for name, value in settings.items():
+        next(nouns[noun] for noun in nouns if name in RunConfig.model_fields[noun].annotation.model_fields)[name] = (
+            value
+        )
+    return make_config({"method": method, **nouns})
 
 
 @pytest.fixture
@@ -42,18 +46,30 @@ def examples(renderer: Renderer) -> list[Example]:
 @pytest.fixture
 def make_loop(tiny_folder: Path, examples: list[Example], tmp_path: Path) -> Callable[..., Loop]:
     def make(settings: RunConfig, name: str = "run", dev: Sequence[Example] = ()) -> Loop:
-        base = load_base(str(tiny_folder), torch.float32)
-        model = add_lora(base.model, settings.lora, seed=settings.training.seed)
+        settings = settings.model_copy(update={"model": str(tiny_folder)})
+        base, model = prepare(settings)
         (tmp_path / name).mkdir(exist_ok=True)
-        return Loop(
-            model=model, examples=examples, dev=dev, pad_id=base.pad_id, config=settings, folder=tmp_path / name
-        )
+        return Loop(make_objective(model, base, settings), examples, dev, settings, tmp_path / name)
 
     return make
 
 
+CLOCKS = {"seconds", "tokens_per_s", "total_tokens_per_s", "memory_mb"}
+
+
 def never() -> bool:
     return False
+
+
+def losses_of(loop: Loop) -> list[float]:
+    return [line["loss"] for line in runs.read_lines(loop.folder / runs.METRICS) if "loss" in line]
+
+
+def same_weights(one: Loop, other: Loop) -> bool:
+    others = trainable(other.objective.model)
+    for name, weight in trainable(one.objective.model).items():
+        torch.testing.assert_close(weight, others[name], rtol=1e-3, atol=1e-4)
+    return True
 
 
 def grad_of(weight: torch.nn.Parameter) -> torch.Tensor:
@@ -66,27 +82,70 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 
 
 def test_accumulation_of_ragged_rows_is_one_batch(make_loop: Callable[..., Loop], examples: list[Example]) -> None:
-    found = []
-    for split in ([examples[:8]], [[example] for example in examples[:8]], [examples[:5], examples[5:8]]):
-        loop = make_loop(config())
-        with torch.no_grad():
-            for weight in trainable(loop.model).values():
-                weight.add_(0.05)  # B starts at 0, where A has no gradient
-        loss, tokens = accumulate(loop.model, split, loop.pad_id)
-        found.append((loss, tokens, gradients(loop.model)))
-    for loss, tokens, grads in found[1:]:
-        assert tokens == found[0][1] == sum(example.supervised for example in examples[:8])
+    tokens, found = sum(example.supervised for example in examples[:8]), []
+    for packing in (True, False):
+        for split in ([examples[:8]], [[example] for example in examples[:8]], [examples[:5], examples[5:8]]):
+            loop = make_loop(config(packing=packing))
+            with torch.no_grad():
+                for weight in trainable(loop.objective.model).values():
+                    weight.add_(0.05)  # B starts at 0, where A has no gradient
+            loss = accumulate(loop.objective, split, tokens)
+            found.append((loss, gradients(loop.objective.model)))
+    for loss, grads in found[1:]:
         assert loss == pytest.approx(found[0][0], rel=1e-5)
         for name, grad in grads.items():
-            torch.testing.assert_close(grad, found[0][2][name], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(grad, found[0][1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_one_by_eight_and_eight_by_one_train_the_same_student(make_loop: Callable[..., Loop]) -> None:
-    one, eight = make_loop(config(batch_size=8), "a"), make_loop(config(batch_size=1, grad_accum=8), "b")
+@pytest.mark.parametrize("packing", [True, False])
+def test_one_by_eight_and_eight_by_one_train_the_same_student(make_loop: Callable[..., Loop], packing: bool) -> None:
+    one = make_loop(config(batch_size=8, packing=packing), "a")
+    eight = make_loop(config(batch_size=1, grad_accum=8, packing=packing), "b")
     one.run(never)
     eight.run(never)
-    for name, weight in trainable(one.model).items():
-        torch.testing.assert_close(weight, trainable(eight.model)[name], rtol=1e-3, atol=1e-4)
+    assert same_weights(one, eight)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"packing": False}, {"gradient_checkpointing": True}, {"gradient_checkpointing": True, "packing": False}],
+    ids=str,
+)
+def test_what_saves_time_or_memory_changes_nothing_that_is_learnt(
+    make_loop: Callable[..., Loop], changed: dict[str, Any]
+) -> None:
+    plain, other = make_loop(config(), "a"), make_loop(config(**changed), "b")
+    plain.run(never)
+    other.run(never)
+    assert same_weights(plain, other)
+    assert losses_of(other) == pytest.approx(losses_of(plain), rel=1e-4)
+
+
+def test_bfloat16_computes_the_same_but_for_rounding(make_loop: Callable[..., Loop]) -> None:
+    wide, narrow = make_loop(config(), "a"), make_loop(config(dtype="bfloat16"), "b")
+    wide.run(never)
+    narrow.run(never)
+    assert {weight.dtype for weight in trainable(narrow.objective.model).values()} == {torch.float32}
+    assert losses_of(narrow) == pytest.approx(losses_of(wide), rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora", "dora", "full"])
+def test_every_method_learns(make_loop: Callable[..., Loop], method: str) -> None:
+    loop = make_loop(config(method=method, epochs=4, learning_rate=0.01))
+    loop.run(never)
+    losses = losses_of(loop)
+    assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+
+
+def test_full_training_computes_in_bfloat16_on_float32_weights(make_loop: Callable[..., Loop]) -> None:
+    wide, narrow = (
+        make_loop(config(method="full", dtype=dtype, learning_rate=1e-3), dtype) for dtype in ("float32", "bfloat16")
+    )
+    wide.run(never)
+    narrow.run(never)
+    assert {weight.dtype for weight in narrow.objective.model.parameters()} == {torch.float32}
+    assert losses_of(narrow) == pytest.approx(losses_of(wide), rel=0.05)
+    assert losses_of(narrow) != losses_of(wide)
 
 
 @pytest.mark.parametrize("after", [3, 6, 8])  # 6 steps an epoch: in the middle, at the end, in the second
@@ -100,10 +159,10 @@ def test_stopping_and_going_on_is_the_same_to_the_bit(
         make_loop(config(), "parts", dev=examples[:3]).run(lambda: next(countdown))
     rest = make_loop(config(), "parts", dev=examples[:3])
     assert rest.run(never).step == 12
-    for name, weight in trainable(whole.model).items():
-        assert torch.equal(weight, trainable(rest.model)[name])
+    for name, weight in trainable(whole.objective.model).items():
+        assert torch.equal(weight, trainable(rest.objective.model)[name])
     timeless = [
-        [{key: value for key, value in line.items() if key != "tokens_per_s"} for line in lines]
+        [{key: value for key, value in line.items() if key not in CLOCKS} for line in lines]
         for lines in (runs.read_lines(loop.folder / runs.METRICS) for loop in (whole, rest))
     ]
     assert timeless[0] == timeless[1]
@@ -127,7 +186,7 @@ def test_it_learns_and_measures(make_loop: Callable[..., Loop], examples: list[E
     assert dev[-1] < 0.7 * dev[0]
     step = next(line for line in lines if "loss" in line)
     assert step["learning_rate"] == pytest.approx(0.02 * factor(0, total=36, warmup=3, kind="cosine"))
-    assert step.keys() == {"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_s"}
+    assert step.keys() == CLOCKS | {"step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "total_tokens"}
 
 
 def test_gradients_are_clipped(make_loop: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +195,9 @@ def test_gradients_are_clipped(make_loop: Callable[..., Loop], monkeypatch: pyte
     step = loop.optimiser.step
 
     def spy() -> None:
-        norms.append(torch.cat([grad_of(weight).flatten() for weight in trainable(loop.model).values()]).norm().item())
+        norms.append(
+            torch.cat([grad_of(weight).flatten() for weight in trainable(loop.objective.model).values()]).norm().item()
+        )
         step()
 
     monkeypatch.setattr(loop.optimiser, "step", spy)
@@ -157,68 +218,81 @@ def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_train_writes_a_run_and_leaves_a_finished_one_alone(
-    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = make_config({"model": str(tiny_folder), "training": {"max_steps": 2}})
-    facts = train(toy_dataset, tmp_path / "run", settings)
-    assert (facts.status, facts.steps, facts.rows) == ("trained", 2, {"train": 22, "dev": 4})
-    assert facts.longest_answer == 7  # "20" three times, and the end of turn
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "adapter",
-        "checkpoints",
-        "config.json",
-        "metrics.jsonl",
-        "run.json",
-    }
-    stamp = (tmp_path / "run" / "metrics.jsonl").stat().st_mtime_ns
-    assert train(toy_dataset, tmp_path / "run", settings) == facts
-    assert (tmp_path / "run" / "metrics.jsonl").stat().st_mtime_ns == stamp
-    assert "already trained" in capsys.readouterr().err
-
-
-def test_another_configuration_or_dataset_in_the_folder_is_refused(
-    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
-) -> None:
-    settings = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
-    train(toy_dataset, tmp_path / "run", settings)
-    other = make_config({"model": str(tiny_folder), "training": {"max_steps": 2}})
-    with pytest.raises(BadInput, match=r"training\.max_steps 1 \(now 2\); give another --out"):
-        train(toy_dataset, tmp_path / "run", other)
-    second = write_dataset(tmp_path / "second", {"train": [make_row(1)]})
-    with pytest.raises(BadInput, match=r"run on another dataset .*give another --out"):
-        train(second, tmp_path / "run", settings)
-
-
-def test_a_command_that_failed_before_the_first_step_does_not_claim_the_folder(
-    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
-) -> None:
-    wrong = make_config({"model": str(tiny_folder), "batching": {"max_length": 3}, "training": {"max_steps": 1}})
-    with pytest.raises(BadInput, match="no supervised token is left"):
-        train(toy_dataset, tmp_path / "run", wrong)
-    mended = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
-    assert train(toy_dataset, tmp_path / "run", mended).status == "trained"
-
-
-def test_a_folder_that_is_no_run_is_left_alone(toy_dataset: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(BadInput, match="exists and is not a run"):
-        train(toy_dataset, tmp_path / "mine")
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
-
-
-def test_rows_left_out_are_said(tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [make_row(1), make_row(2, answer="")]
-    dataset = write_dataset(tmp_path / "d", {"train": rows})
-    facts = train(dataset, tmp_path / "run", make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
-    assert facts.dropped == {"empty answer": 1}
-    assert "1 of 2 rows left out: empty answer" in capsys.readouterr().err
-
-
 def test_checkpoint_progress_is_plain_json(make_loop: Callable[..., Loop]) -> None:
     loop = make_loop(config(max_steps=1))
     loop.run(never)
     newest = checkpoint.latest(loop.folder / runs.CHECKPOINTS)
     assert newest is not None
-    assert json.loads((newest / "progress.json").read_text()).keys() == {"step", "seconds", "sha256"}
+    facts = json.loads((newest / "progress.json").read_text())
+    assert facts.keys() == {"step", "seconds", "best_step", "best_loss", "misses", "sha256"}
+
+
+def test_it_ends_with_the_minutes_and_the_schedule_with_it(make_loop: Callable[..., Loop]) -> None:
+    loop = make_loop(config(epochs=500, max_minutes=0.01), dev=())
+    done = loop.run(never)
+    assert (loop.ended_by, done.step < loop.total) == ("max_minutes", True)
+    assert done.seconds >= 0.6
+    rates = [line["learning_rate"] for line in runs.read_lines(loop.folder / runs.METRICS)]
+    assert max(rates) == pytest.approx(0.02, rel=0.1)
+    assert rates[-1] < 0.1 * max(rates)
+    assert checkpoint.latest(loop.folder / runs.CHECKPOINTS) is not None
+
+
+def test_it_ends_early_with_the_best_weights(make_loop: Callable[..., Loop], examples: list[Example]) -> None:
+    settings = config(epochs=40, learning_rate=0.3, schedule="constant", patience=2, dev_every=3)
+    loop = make_loop(settings, dev=examples[:3])
+    done = loop.run(never)
+    looks = {
+        line["step"]: line["dev_loss"] for line in runs.read_lines(loop.folder / runs.METRICS) if "dev_loss" in line
+    }
+    del looks[0]
+    assert loop.ended_by == "patience"
+    assert done.best_step == min(looks, key=lambda step: looks[step])
+    assert sorted(looks)[-2:] == [done.best_step + 3, done.best_step + 6]
+    # The weights are those of that step: the dev split gives its loss again.
+    loop.objective.eval()
+    with torch.no_grad():
+        again = loop.objective.loss(examples[:3]).item() / sum(example.supervised for example in examples[:3])
+    assert again == pytest.approx(looks[done.best_step], rel=1e-5)
+
+
+def test_early_stopping_goes_on_as_if_never_interrupted(
+    make_loop: Callable[..., Loop], examples: list[Example]
+) -> None:
+    settings = config(epochs=40, learning_rate=0.3, schedule="constant", patience=3, dev_every=2, checkpoint_every=5)
+    whole = make_loop(settings, "whole", dev=examples[:3]).run(never)
+    countdown = iter([False] * 6 + [True])
+    with pytest.raises(Stopped):
+        make_loop(settings, "parts", dev=examples[:3]).run(lambda: next(countdown))
+    rest = make_loop(settings, "parts", dev=examples[:3])
+    done = rest.run(never)
+    assert (done.step, done.best_step, done.best_loss) == (whole.step, whole.best_step, whole.best_loss)
+
+
+def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_checkpoint(make_loop: Callable[..., Loop]) -> None:
+    loop = make_loop(config(checkpoint_every=2, learning_rate=0.02))
+    step = loop._step
+
+    def poisoned(progress: checkpoint.Progress) -> Any:
+        if progress.step == 3:
+            with torch.no_grad():
+                next(iter(trainable(loop.objective.model).values())).fill_(torch.inf)
+        return step(progress)
+
+    loop._step = poisoned  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match=r"step 4: a loss of nan .*lower --learning-rate or --dtype float32") as caught:
+        loop.run(never)
+    assert "\n" not in str(caught.value)
+    newest = checkpoint.latest(loop.folder / runs.CHECKPOINTS)
+    assert newest is not None
+    assert newest.name == "step-00000002"
+
+
+def test_tensorboard_gets_every_number(make_loop: Callable[..., Loop], examples: list[Example]) -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    loop = make_loop(config(max_steps=3))
+    loop = Loop(loop.objective, examples, examples[:2], loop.config, loop.folder, tensorboard=True)
+    loop.run(never)
+    events = reading.EventAccumulator(str(loop.folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+    assert [event.step for event in events.Scalars("dev_loss")] == [0, 3]

@@ -1,13 +1,16 @@
 # ruff: noqa: N803, N806 - shape suffixes
 
+import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from finetune.collate import collate
-from finetune.loop import summed_loss
-from finetune.losses import hard, supervised
+from finetune import losses
+from finetune.collate import padded
+from finetune.losses import fused_hard, hard, supervised
+from finetune.objective import Objective
 from finetune.rendering import IGNORED, Renderer
-from finetune.student import Base, hidden_states, logits
+from finetune.student import Base, hidden_states, output_head
 
 
 def test_hard_is_minus_log_probability_of_the_label() -> None:
@@ -31,12 +34,12 @@ def test_each_position_predicts_the_next_token() -> None:
 
 def test_perturbing_one_position_moves_only_its_loss(base: Base, renderer: Renderer) -> None:
     example = renderer.example([{"role": "user", "content": "hello"}], "world")
-    batch = collate([example], base.pad_id)
-    hidden_BTD = hidden_states(base.model, batch.input_ids_BT, batch.attention_mask_BT)
+    batch = padded([example], base.pad_id)
+    hidden_BTD = hidden_states(base.model, batch)
 
     def per_token(states_BTD: torch.Tensor) -> torch.Tensor:
         states_ND, label_N = supervised(states_BTD, batch.labels_BT)
-        return hard(logits(base.model, states_ND), label_N)
+        return hard(output_head(base.model)(states_ND), label_N)
 
     before = per_token(hidden_BTD)
     first = example.labels.index(example.ids[len(example.ids) - example.supervised])
@@ -47,19 +50,64 @@ def test_perturbing_one_position_moves_only_its_loss(base: Base, renderer: Rende
         assert changed == [place]
 
 
-def test_the_loss_equals_the_model_s_own(base: Base, renderer: Renderer) -> None:
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("learning_head", [False, True])
+def test_the_fused_head_equals_the_plain_one_in_value_and_gradient(
+    bias: bool, learning_head: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "CHUNK_LOGITS", 3 * 11)  # three positions a chunk, the last one ragged
+    torch.manual_seed(0)
+    head = nn.Linear(5, 11, bias=bias).double().requires_grad_(learning_head)
+    label_N, found = torch.randint(11, (8,)), []
+    for loss in (lambda h: fused_hard(h, head, label_N), lambda h: hard(head(h), label_N).sum()):
+        hidden_ND = torch.randn(8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        head.zero_grad()
+        value = loss(hidden_ND)
+        (value * 0.3).backward()
+        found.append([value, hidden_ND.grad, *(weight.grad for weight in head.parameters())])
+    for fused, plain in zip(*found, strict=True):
+        assert (fused is None) == (plain is None)
+        if plain is not None:
+            torch.testing.assert_close(fused.double(), plain, rtol=1e-6, atol=1e-6)  # logits are summed in float32
+
+
+def test_a_frozen_head_gets_no_gradient_and_no_grad_asks_for_none() -> None:
+    head = nn.Linear(4, 6, bias=False)
+    with torch.no_grad():
+        assert fused_hard(torch.randn(2, 4), head, torch.tensor([0, 5])).requires_grad is False
+    head.requires_grad_(False)
+    fused_hard(torch.randn(2, 4, requires_grad=True), head, torch.tensor([0, 5])).backward()
+    assert head.weight.grad is None
+
+
+def test_a_head_that_is_more_than_a_linear_layer_is_run_as_it_is() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(x)
+
+    head, hidden_ND, label_N = Doubled(4, 6), torch.randn(2, 4), torch.tensor([0, 5])
+    torch.testing.assert_close(fused_hard(hidden_ND, head, label_N), hard(head(hidden_ND), label_N).sum())
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_the_loss_equals_the_model_s_own(base: Base, renderer: Renderer, packing: bool) -> None:
     examples = [renderer.example([{"role": "user", "content": "q" * n}], "a" * (9 - n)) for n in (1, 4, 8)]
-    batch = collate(examples, base.pad_id)
+    batch = padded(examples, base.pad_id)
     z_BTV = base.model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT).logits
     plain = functional.cross_entropy(z_BTV[:, :-1].flatten(0, 1), batch.labels_BT[:, 1:].flatten(), reduction="sum")
-    torch.testing.assert_close(summed_loss(base.model, examples, base.pad_id), plain, rtol=1e-6, atol=1e-5)
+    ours = Objective(base.model, base, packing=packing).loss(examples)
+    torch.testing.assert_close(ours, plain, rtol=1e-6, atol=1e-5)
 
 
 def test_padding_never_moves_the_loss(base: Base, renderer: Renderer) -> None:
     short = renderer.example([{"role": "user", "content": "q"}], "a")
     long = renderer.example([{"role": "user", "content": "q" * 40}], "a" * 30)
-    together = summed_loss(base.model, [short, long], base.pad_id)
-    alone = summed_loss(base.model, [short], base.pad_id) + summed_loss(base.model, [long], base.pad_id)
-    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-5)
-    other_pad = summed_loss(base.model, [short, long], 17)
-    torch.testing.assert_close(together, other_pad, rtol=0, atol=0)
+    objective = Objective(base.model, base, packing=False)
+    together = objective.loss([short, long])
+    torch.testing.assert_close(together, objective.loss([short]) + objective.loss([long]), rtol=1e-6, atol=1e-5)
+    objective.pad_id = 17
+    torch.testing.assert_close(together, objective.loss([short, long]), rtol=0, atol=0)
+
+
+def test_nothing_supervised_in_a_pass_costs_nothing(base: Base) -> None:
+    assert supervised(torch.zeros(1, 3, 4), torch.full((1, 3), IGNORED))[1].tolist() == []

@@ -7,9 +7,10 @@ import pytest
 import torch
 import transformers
 
+from finetune.adapters import add_lora, load_adapter, save_adapter
 from finetune.config import Lora
 from finetune.errors import BadInput
-from finetune.student import Base, add_lora, load_adapter, load_base, logits, save_adapter, trainable
+from finetune.student import Base, load_base, output_head, trainable
 
 
 def some_logits(base: Base, model: Any) -> torch.Tensor:
@@ -107,4 +108,4 @@ def test_a_head_whose_logits_are_changed_afterwards_is_refused(tmp_path: Path, t
 
 
 def test_the_head_takes_any_number_of_positions(base: Base) -> None:
-    assert logits(base.model, torch.zeros(3, 32)).shape == (3, base.model.config.vocab_size)
+    assert output_head(base.model)(torch.zeros(3, 32)).shape == (3, base.model.config.vocab_size)

@@ -1,0 +1,108 @@
+"""Attention within the rows of a packed pass: block-diagonal by construction, no mask is ever made."""
+
+# ruff: noqa: N803, N806 - shape suffixes
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import AttentionInterface
+
+NAME = "finetune_segments"
+SAME = 2e-2
+"""Relative difference of hidden states that rounding explains, bfloat16 included."""
+
+
+def segment_attention(
+    _module: Any,
+    q_BHTE: Tensor,
+    k_BGTE: Tensor,
+    v_BGTE: Tensor,
+    _mask: None,
+    *,
+    segments: tuple[int, ...],
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **_more: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention of each segment with itself; a transformers attention function.
+
+    Args:
+        _module: the attention layer.
+        q_BHTE: queries, B = 1, H heads of size E.
+        _mask: there is none.
+        k_BGTE: keys; G heads, each shared by H / G heads of the queries.
+        v_BGTE: values.
+        segments: lengths that add up to T.
+        scaling: of the scores.
+        dropout: on the scores.
+        sliding_window: how many tokens back a token sees, itself included.
+
+    Returns:
+        The attended values in the order (B, T, H, E), and no scores.
+    """
+    groups = q_BHTE.shape[1] // k_BGTE.shape[1]
+    if groups > 1:
+        k_BGTE, v_BGTE = (x.repeat_interleave(groups, dim=1) for x in (k_BGTE, v_BGTE))
+    parts = zip(*(torch.split(x, list(segments), dim=2) for x in (q_BHTE, k_BGTE, v_BGTE)), strict=True)
+    attended = []
+    for q, k, v in parts:
+        windowed = sliding_window is not None and q.shape[2] > sliding_window
+        mask = _window(q.shape[2], sliding_window, q.device) if windowed and sliding_window else None
+        attended.append(
+            functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, dropout_p=dropout
+            )
+        )
+    return torch.cat(attended, dim=2).transpose(1, 2), None
+
+
+def _window(length: int, window: int, device: torch.device) -> Tensor:
+    back_TT = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None, :]
+    return (back_TT >= 0) & (back_TT < window)
+
+
+AttentionInterface.register(NAME, segment_attention)
+
+
+def use_segments(model: Any, token: int) -> bool:
+    """Switches a model to packed passes if, tried on it, a packed row comes out as it does alone.
+
+    Architectures with another kind of memory than attention (state spaces), sinks, or caps on the scores do not pass;
+    they stay as they are.
+
+    Args:
+        model: a transformers causal language model, in use for training only from here on.
+        token: any id to try it with.
+
+    Returns:
+        Whether it did.
+    """
+    before = model.config._attn_implementation  # noqa: SLF001 - transformers has no other reading of it
+    try:
+        alone, packed = _try(model, token)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError):
+        alone, packed = torch.zeros(1), torch.full((1,), torch.inf)
+    if torch.linalg.vector_norm(alone - packed) <= SAME * torch.linalg.vector_norm(alone):
+        return True
+    model.set_attn_implementation(before)
+    return False
+
+
+@torch.no_grad()
+def _try(model: Any, token: int) -> tuple[Tensor, Tensor]:
+    decoder, device = model.get_decoder(), next(model.parameters()).device
+    vocabulary = model.get_input_embeddings().num_embeddings
+    first, second = ((token + torch.arange(length, device=device) * 7) % vocabulary for length in (5, 9))
+    where = [torch.arange(len(ids), device=device) for ids in (first, second)]
+    alone = [decoder(input_ids=ids[None], use_cache=False).last_hidden_state for ids in (first, second)]
+    model.set_attn_implementation(NAME)
+    packed = decoder(
+        input_ids=torch.cat([first, second])[None],
+        position_ids=torch.cat(where)[None],
+        use_cache=False,
+        segments=(len(first), len(second)),
+    ).last_hidden_state
+    return torch.cat(alone, dim=1).float(), packed.float()

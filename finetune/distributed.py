@@ -1,0 +1,97 @@
+"""Several processes that train one student, started by torchrun; one process is the plain case of it."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed
+
+T = TypeVar("T")
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process's place among the others. Every method but `first` must be called by all of them."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files and talks."""
+        return self.rank == 0
+
+    def by_first(self, work: Callable[[], T]) -> T:
+        """What the first process's `work` returns, or raises, in all of them."""
+        if self.size == 1:
+            return work()
+        told: list[Any] = [None, None]
+        if self.first:
+            try:
+                told[0] = work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others must not wait for ever
+                told[1] = error
+        distributed.broadcast_object_list(told, src=0)
+        if told[1] is not None:
+            raise told[1]
+        result: T = told[0]
+        return result
+
+    def total(self, value: float) -> float:
+        """The sum over all processes."""
+        return self._reduced([value], distributed.ReduceOp.SUM)[0] if self.size > 1 else value
+
+    def most(self, *values: float) -> list[float]:
+        """The largest of each value over all processes."""
+        return self._reduced(list(values), distributed.ReduceOp.MAX) if self.size > 1 else list(values)
+
+    def add_gradients(self, weights: Iterable[torch.nn.Parameter]) -> None:
+        """Sums the gradients of all processes, in one message; a process without rows has none of its own."""
+        if self.size == 1:
+            return
+        learning = list(weights)
+        for weight in learning:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        grads = [weight.grad for weight in learning if weight.grad is not None]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        distributed.all_reduce(flat)
+        for grad, summed in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
+            grad.copy_(summed.view_as(grad))
+
+    def gathered(self, value: torch.Tensor) -> list[torch.Tensor]:
+        """A CPU tensor of every process, by rank."""
+        if self.size == 1:
+            return [value]
+        found = [torch.empty_like(value) for _ in range(self.size)]
+        distributed.all_gather(found, value)
+        return found
+
+    def _reduced(self, values: list[float], how: Any) -> list[float]:
+        # On the CPU, in float64: counts and clocks come out as they went in.
+        tensor = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(tensor, op=how)
+        return [float(value) for value in tensor]
+
+
+@contextmanager
+def join() -> Iterator[World]:
+    """The world that torchrun's environment tells of; without it, one of a single process."""
+    size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(local)
+    device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+    if size == 1:
+        yield World(device=device)
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    try:
+        yield World(rank=distributed.get_rank(), size=size, device=device)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,147 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toys import make_row, write_dataset
+
+from finetune import runs
+from finetune.config import RunConfig, make_config
+from finetune.data import open_dataset
+from finetune.errors import BadInput
+from finetune.objective import Objective
+from finetune.rendering import Renderer
+from finetune.student import load_student
+from finetune.training import train
+
+
+def test_train_writes_a_run_and_leaves_a_finished_one_alone(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "training": {"max_steps": 2}})
+    facts = train(toy_dataset, tmp_path / "run", settings)
+    assert (facts.status, facts.steps, facts.rows) == ("trained", 2, {"train": 22, "dev": 4})
+    assert facts.longest_answer == 7  # "20" three times, and the end of turn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "adapter",
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "run.json",
+    }
+    stamp = (tmp_path / "run" / "metrics.jsonl").stat().st_mtime_ns
+    assert train(toy_dataset, tmp_path / "run", settings) == facts
+    assert (tmp_path / "run" / "metrics.jsonl").stat().st_mtime_ns == stamp
+    assert "already trained" in capsys.readouterr().err
+
+
+def test_another_configuration_or_dataset_in_the_folder_is_refused(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
+    train(toy_dataset, tmp_path / "run", settings)
+    other = make_config({"model": str(tiny_folder), "training": {"max_steps": 2}})
+    with pytest.raises(BadInput, match=r"training\.max_steps 1 \(now 2\); give another --out"):
+        train(toy_dataset, tmp_path / "run", other)
+    second = write_dataset(tmp_path / "second", {"train": [make_row(1)]})
+    with pytest.raises(BadInput, match=r"run on another dataset .*give another --out"):
+        train(second, tmp_path / "run", settings)
+
+
+def test_a_command_that_failed_before_the_first_step_does_not_claim_the_folder(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    wrong = make_config({"model": str(tiny_folder), "batching": {"max_length": 3}, "training": {"max_steps": 1}})
+    with pytest.raises(BadInput, match="no supervised token is left"):
+        train(toy_dataset, tmp_path / "run", wrong)
+    mended = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
+    assert train(toy_dataset, tmp_path / "run", mended).status == "trained"
+
+
+def test_a_folder_that_is_no_run_is_left_alone(toy_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match="exists and is not a run"):
+        train(toy_dataset, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_rows_left_out_are_said(tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [make_row(1), make_row(2, answer="")]
+    dataset = write_dataset(tmp_path / "d", {"train": rows})
+    facts = train(dataset, tmp_path / "run", make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
+    assert facts.dropped == {"empty answer": 1}
+    assert "1 of 2 rows left out: empty answer" in capsys.readouterr().err
+
+
+def settings_for(model: Path, **nouns: object) -> RunConfig:
+    return make_config({"model": str(model), "training": {"max_steps": 1}} | nouns)
+
+
+def test_rows_that_are_cut_are_said(tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = write_dataset(tmp_path / "d", {"train": [make_row(1), make_row(2, answer="a" * 60)]})
+    facts = train(dataset, tmp_path / "run", settings_for(tiny_folder, batching={"max_length": 64, "too_long": "cut"}))
+    assert facts.rows["train"] == 2
+    assert facts.cut["rows"] == 1
+    assert f"1 of 2 rows cut, {facts.cut['tokens']} tokens of answers lost" in capsys.readouterr().err
+    prompt = len("user\nquestion\n" + "assistant\n") + 3  # bytes, and the marks around them
+    assert facts.cut["tokens"] == prompt + 60 + 1 - 64
+
+
+def test_rows_longer_than_the_model_s_context_are_refused_or_left_out(tmp_path: Path, tiny_folder: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", {"train": [make_row(1), make_row(2, prompt="x" * 600)]})
+    with pytest.raises(BadInput, match=r"--max-length 513: .* has a context of 512 tokens; give no more"):
+        train(dataset, tmp_path / "run", settings_for(tiny_folder, batching={"max_length": 513}))
+    facts = train(dataset, tmp_path / "run", settings_for(tiny_folder))
+    assert facts.dropped == {"prompt alone fills 512 tokens": 1}
+
+
+def test_patience_needs_a_dev_split(tmp_path: Path, tiny_folder: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", {"train": [make_row(1)]})
+    with pytest.raises(BadInput, match=r"--patience: .* has no split dev"):
+        train(dataset, tmp_path / "run", settings_for(tiny_folder, training={"max_steps": 1, "patience": 1}))
+
+
+def test_a_second_process_in_the_same_run_is_refused(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    with runs.held(tmp_path / "run"):
+        code = (
+            "import sys; from finetune.training import train; from finetune.errors import BadInput\n"
+            "try: train(sys.argv[1], sys.argv[2])\nexcept BadInput as error: print(error)"
+        )
+        command = [sys.executable, "-c", code, str(toy_dataset), str(tmp_path / "run")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "another process trains into it; wait for it" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_saved_student_answers_as_the_trained_one(
+    method: str, toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(tiny_folder, method=method, optimiser={"learning_rate": 0.01}, compute={"dtype": "float32"})
+    facts = train(toy_dataset, tmp_path / "run", settings)
+    assert (tmp_path / "run" / ("weights" if method == "full" else "adapter")).is_dir()
+    base, model = load_student(tmp_path / "run", settings)
+    rows = open_dataset(toy_dataset).split("dev")
+    examples = Renderer(base.tokenizer, base.stop_ids).rows(rows, 512).examples
+    loss = Objective(model, base).loss(examples).item() / sum(example.supervised for example in examples)
+    assert loss == pytest.approx(facts.dev_loss, rel=1e-5)
+
+
+def test_facts_say_what_the_rows_were_like(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    facts = train(toy_dataset, tmp_path / "run", settings_for(tiny_folder))
+    assert facts.tokens["supervised"] < facts.tokens["total"]
+    answers = [len(str(n)) * (1 + n % 3) + 1 for n in range(22)]  # bytes, and the end of turn
+    assert facts.tokens["supervised"] == sum(answers)
+    assert facts.lengths["answer"][0] == min(answers)
+    assert facts.lengths["answer"][-1] == max(answers) == facts.longest_answer
+    assert facts.lengths["answer"] == sorted(facts.lengths["answer"])
+    assert (facts.packed, facts.device, facts.processes, facts.ended_by) == (True, "cpu", 1, "max_steps")
+
+
+def test_qlora_without_a_gpu_is_one_clear_line(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(BadInput, match="--method qlora: needs a CUDA GPU"):
+        train(toy_dataset, tmp_path / "run", settings_for(tiny_folder, method="qlora"))
