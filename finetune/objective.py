@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finetune import losses
+from finetune import lora, losses
 from finetune.attention import use_segments
 from finetune.collate import Batch, packed, padded
 from finetune.config import RunConfig
@@ -71,6 +71,7 @@ def make_objective(model: Any, base: Base, config: RunConfig) -> Objective:
     Raises:
         BadInput: as `Objective`.
     """
+    lora.fuse(model)
     compute = stated_dtype(config) or fast_dtype(base.device)
     narrower = config.method == "full" and compute != torch.float32
     return Objective(

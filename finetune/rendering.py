@@ -17,6 +17,9 @@ from harvester.records import Json
 
 IGNORED = -100
 """The label of a position that is not supervised."""
+OPEN, CLOSE = "<think>", "</think>"
+NO_THOUGHT = f"{OPEN}\n\n{CLOSE}\n\n"
+"""How templates of reasoning models write that nothing was thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,7 @@ class Renderer:
         prompt = self._text(messages, tools, opening=True)
         full = self._text([*messages, {"role": "assistant", "content": answer}], tools, opening=False)
         if not full.startswith(prompt):
-            raise BadInput(
-                f"--model {self.tokenizer.name_or_path}: its chat template renders an answered prompt differently from "
-                "an open one, so prompt and answer cannot be told apart; use a model whose template only appends"
-            )
+            full = self._with_thought_closed(prompt, full)
         prompt_ids, full_ids = self._encode(prompt), self._encode(full)
         if full_ids[: len(prompt_ids)] == prompt_ids:
             answer_ids = full_ids[len(prompt_ids) :]
@@ -101,6 +101,11 @@ class Renderer:
             answer_ids = self._encode(full[len(prompt) :])
         answer_ids = self._ended(answer_ids)
         return Example(ids=prompt_ids + answer_ids, labels=(IGNORED,) * len(prompt_ids) + answer_ids)
+
+    def spoken(self, text: str) -> str:
+        """What a model said, without the thought that its template makes it open or close."""
+        thought = text.lstrip().startswith(OPEN) or self._opens_thought()
+        return text.partition(CLOSE)[2].lstrip("\n") if thought and CLOSE in text else text
 
     def rows(self, rows: Sequence[Row], max_length: int, *, cut: bool = False) -> Rendered:
         """Examples of a split; rows that cannot be learnt from are left out and counted.
@@ -142,6 +147,30 @@ class Renderer:
         except BadInput:
             taken = False
         return candidate if taken else [{**head, "content": f"{instruction}\n\n{head['content']}"}, *rest]
+
+    def _opens_thought(self) -> bool:
+        try:
+            return self._text([{"role": "user", "content": "?"}], None, opening=True).rstrip().endswith(OPEN)
+        except BadInput:
+            return False
+
+    def _with_thought_closed(self, prompt: str, full: str) -> str:
+        """The whole text where the template opens a thought for the model and leaves it out of past turns.
+
+        The student finds the thought open, so what it learns begins with closing it.
+
+        Raises:
+            BadInput: that is not what the template does.
+        """
+        head = prompt[: prompt.rfind(OPEN)] if prompt.rstrip().endswith(OPEN) else prompt
+        opening = prompt[len(head) :]
+        if not (opening and full.startswith(head)):
+            raise BadInput(
+                f"--model {self.tokenizer.name_or_path}: its chat template renders an answered prompt differently from "
+                "an open one, so prompt and answer cannot be told apart; use a model whose template only appends"
+            )
+        closing = NO_THOUGHT.removeprefix(opening) if NO_THOUGHT.startswith(opening) else f"\n{CLOSE}\n\n"
+        return prompt + closing + full[len(head) :].removeprefix(NO_THOUGHT)
 
     def _ended(self, ids: tuple[int, ...]) -> tuple[int, ...]:
         end = max((place + 1 for place, token in enumerate(ids) if token in self.stop_ids), default=0)

@@ -59,6 +59,7 @@ collate attention
 losses
 schedule
 embedded adapters shards
+lora
 student
 objective distributed
 checkpoint

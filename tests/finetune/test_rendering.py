@@ -67,10 +67,42 @@ def test_a_template_without_an_end_gets_one() -> None:
     assert bare.rows([row("stop <|im_end|> here")], max_length=99).dropped == {"end-of-turn token inside the answer": 1}
 
 
-def test_a_template_that_thinks_for_an_open_prompt_only_is_refused() -> None:
-    thinking = of_template(CHATML.replace("assistant\n'", "assistant\n<think>'"))
+@pytest.mark.parametrize("opening", ["<think>", "<think>\\n", "<think>\\n\\n"])
+def test_a_thought_that_the_template_opens_is_closed_before_the_answer(opening: str) -> None:
+    thinking = of_template(CHATML.replace("assistant\n'", f"assistant\n{opening}'"))
+    example = thinking.example(user("q"), "a")
+    opened = thinking.prompt_ids(user("q"))
+    assert example.ids[: len(opened)] == opened
+    assert thinking.tokenizer.decode(example.ids).endswith("<think>\n\n</think>\n\na<|im_end|>")
+    said = thinking.tokenizer.decode(example.ids[len(opened) : -1])
+    assert said.lstrip("\n").startswith("</think>")
+    assert thinking.spoken(said) == "a"
+    assert thinking.spoken("still thinking") == "still thinking"
+
+
+def test_an_empty_thought_that_the_template_writes_is_learnt_and_not_part_of_the_answer() -> None:
+    thought = "('<think>\n\n</think>\n\n' if m.role == 'assistant' and loop.last else '')"
+    writing = of_template(
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + " + thought + " + m.content + '<|im_end|>\n' }}"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    example = writing.example(user("q"), "a </think> b")
+    opened = writing.prompt_ids(user("q"))
+    assert example.ids[: len(opened)] == opened
+    said = writing.tokenizer.decode(example.ids[len(opened) : -1])
+    assert said == "<think>\n\n</think>\n\na </think> b"
+    assert writing.spoken(said) == "a </think> b"
+
+
+def test_a_mark_of_thought_in_a_plain_model_s_answer_is_its_own() -> None:
+    assert RENDERER.spoken("close it with </think> here") == "close it with </think> here"
+
+
+def test_a_template_that_does_not_only_append_is_refused() -> None:
+    other = of_template("{% if add_generation_prompt %}new: {% endif %}" + CHATML)
     with pytest.raises(BadInput, match="differently from an open one"):
-        thinking.example(user("q"), "a")
+        other.example(user("q"), "a")
 
 
 def test_no_template_and_no_stop_token_are_refused() -> None:
@@ -89,6 +121,16 @@ def test_rows_that_cannot_be_learnt_are_left_out_and_counted() -> None:
         "longer than 60 tokens": 1,
         "end-of-turn token inside the answer": 1,
     }
+
+
+def test_a_row_that_is_cut_loses_the_end_of_its_answer_only() -> None:
+    example = RENDERER.example(user("q"), "b" * 60)
+    cut = RENDERER.rows([row("b" * 60)], max_length=len(example.ids) - 5, cut=True)
+    assert cut.examples[0].ids == example.ids[:-5]
+    assert EOS not in cut.examples[0].labels  # its end is not learnt, nor a wrong one
+    assert (cut.cut_rows, cut.cut_tokens) == (1, 5)
+    prompt = len(RENDERER.prompt_ids(user("q")))
+    assert RENDERER.rows([row("b")], max_length=prompt, cut=True).dropped == {f"prompt alone fills {prompt} tokens": 1}
 
 
 def test_a_row_of_just_max_length_stays_whole() -> None:
