@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from finetune.config import RunConfig
     from finetune.evaluation import evaluate
+    from finetune.exporting import export
     from finetune.generation import generate
     from finetune.training import train
 
-__all__ = ["RunConfig", "evaluate", "generate", "train"]
+__all__ = ["RunConfig", "evaluate", "export", "generate", "train"]
 
-_HOMES = {"RunConfig": "config", "evaluate": "evaluation", "generate": "generation", "train": "training"}
+_HOMES = {
+    "RunConfig": "config",
+    "evaluate": "evaluation",
+    "export": "exporting",
+    "generate": "generation",
+    "train": "training",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -50,10 +50,12 @@ def load_adapter(model: Any, folder: Path) -> Any:
     if not (folder / "adapter_config.json").exists():
         raise BadInput(f"{folder}: no trained adapter in it; run `finetune train` to its end first")
     try:
-        with _peft_on_transformers_5():
+        with _peft_on_transformers_5(), warnings.catch_warnings():
+            # Without it an adapter that lacks a layer would be used with that layer untrained.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
             return peft.PeftModel.from_pretrained(model, str(folder)).eval()
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadInput(f"{folder}: adapter cannot be loaded ({str(error).splitlines()[0]})") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError, UserWarning) as error:
+        raise BadInput(f"{folder}: adapter cannot be loaded ({str(error).splitlines()[0][:200]})") from error
 
 
 def save_adapter(model: Any, folder: Path) -> None:

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finetune.errors import BadInput
+from finetune.notes import HarvestNotes, read_notes
 from harvester.records import Json
 
 Message = dict[str, str]
@@ -55,24 +56,6 @@ CONTRACT = pa.schema(
 """The columns of every split. Extra columns are let through: they harm nothing here."""
 
 
-class StudentNotes(BaseModel):
-    """What the recipe says about the student."""
-
-    model_config = ConfigDict(frozen=True)
-    instruction: str | None = None
-
-
-class HarvestNotes(BaseModel):
-    """`harvester.json`: how the dataset was made. Keys that this version does not know are left alone."""
-
-    model_config = ConfigDict(frozen=True)
-    format: Literal[1]
-    recipe: str
-    student: StudentNotes = StudentNotes()
-    usd: float
-    collect_minutes: float
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """One teacher answer to one seed, as the student sees it."""
@@ -113,17 +96,31 @@ def open_dataset(path: Path) -> Dataset:
     Raises:
         BadInput: not a dataset folder, or a column, type or row breaks the contract.
     """
-    notes = _read_notes(path / "harvester.json")
-    files = sorted(path.glob("data/*.parquet"))
-    if not files:
-        raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
+    notes = read_notes(path)
+    sha256 = fingerprint(path)
     # A cache of its own: the shared one is keyed by the folder's name and card, not by what its files hold.
     with tempfile.TemporaryDirectory() as cache:
         tables = _load(path, cache)
         for split, table in tables.items():
             _check_columns(f"{path}: split {split}", table.features)
         splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
-    return Dataset(path=path, notes=notes, splits=splits, sha256=_fingerprint(files))
+    return Dataset(path=path, notes=notes, splits=splits, sha256=sha256)
+
+
+def fingerprint(path: Path) -> str:
+    """Hex digest of the bytes of a dataset's files.
+
+    Raises:
+        BadInput: there are none.
+    """
+    files = sorted(path.glob("data/*.parquet"))
+    if not files:
+        raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _load(path: Path, cache: str) -> Any:
@@ -137,17 +134,6 @@ def _load(path: Path, cache: str) -> Any:
     finally:
         if bars:
             datasets.enable_progress_bars()
-
-
-def _read_notes(path: Path) -> HarvestNotes:
-    try:
-        return HarvestNotes.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; name a folder that `harvester export` wrote") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(all)"
-        raise BadInput(f"{path}: {field}: {first['msg']}; export the dataset again") from error
 
 
 def _check_columns(where: str, found: datasets.Features) -> None:
@@ -189,14 +175,6 @@ def _json(where: str, column: str, text: str | None) -> Json:
         raise BadInput(f"{where}: column {column!r} is not JSON ({error})") from error
 
 
-def _fingerprint(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 def _innermost(error: BaseException) -> BaseException:
     while (cause := error.__cause__) is not None:
         error = cause
@@ -208,5 +186,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def say(line: str) -> None:
-    """One line of talk: stdout belongs to the result."""
+    """One line of talk, by one process: stdout belongs to the result."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - talk

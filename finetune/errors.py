@@ -19,3 +19,9 @@ class Stopped(FinetuneError):
     """Stopped before the end (Ctrl-C); a checkpoint is stored and the run can go on."""
 
     exit_code = 3
+
+
+class RefusedByTerms(FinetuneError):
+    """The terms of a teacher or of the base model do not let the student leave, or not under this name."""
+
+    exit_code = 4

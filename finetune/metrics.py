@@ -18,6 +18,7 @@ from finetune.errors import BadInput
 
 TALK_EVERY_S = 5.0
 TENSORBOARD = "tensorboard"
+STATUS = Path("/proc/self/status")
 
 
 class Metrics:
@@ -93,8 +94,12 @@ def peak_memory_mb() -> float:
     """The most that this process held: on a GPU what torch allocated there, else resident memory."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
-    kilo = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB here
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo / 1e6
+    if STATUS.exists():
+        # Linux: ru_maxrss of a child begins at its parent's peak, this is its own.
+        kib = next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(kib) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _clock(seconds: float) -> str:

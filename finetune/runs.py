@@ -1,6 +1,7 @@
 """A run's folder: run.json says what the run is made of and how far it is.
 
-RUN/config.json, run.json, metrics.jsonl, checkpoints/, adapter/ (peft) or weights/, answers/, report.json.
+RUN/config.json, run.json, harvester.json (the dataset's), metrics.jsonl, checkpoints/, adapter/ (peft) or weights/,
+answers/, report.json, report.html.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from finetune.config import RunConfig, read_config
 from finetune.data import Dataset
 from finetune.errors import BadInput
+from finetune.notes import NOTES
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
@@ -94,6 +96,7 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
     if not (folder / FACTS).exists():
         if not _is_ours(folder):
             raise BadInput(f"--out {folder}: exists and is not a run; name another folder")
+        _copy_notes(dataset, folder)
         # The facts last: they make it a run.
         write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
         write_facts(folder, fresh)
@@ -101,6 +104,7 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
     facts = read_facts(folder)
     if facts.status == "unfinished" and not (folder / CHECKPOINTS).exists():
         # Nothing was learnt yet, so nothing is lost: a command that failed does not claim the folder.
+        _copy_notes(dataset, folder)
         write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
         write_facts(folder, fresh)
         return fresh
@@ -113,7 +117,13 @@ def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
 
 def _is_ours(folder: Path) -> bool:
     """Empty, or what is left of a run that was killed in its first moment."""
-    return folder.is_dir() and all(path.name.lstrip(".").startswith((CONFIG, FACTS)) for path in folder.iterdir())
+    names = [path.name.lstrip(".") for path in folder.iterdir()] if folder.is_dir() else ["not a folder"]
+    return all(name.startswith((CONFIG, FACTS, NOTES)) for name in names)
+
+
+def _copy_notes(dataset: Dataset, folder: Path) -> None:
+    """What binds the student stays with it, wherever the dataset goes."""
+    write_text(folder / NOTES, (dataset.path / NOTES).read_text(encoding="utf-8"))
 
 
 def _difference(folder: Path, config: RunConfig) -> str:

@@ -41,19 +41,22 @@ class Base:
         return int(told) if told else None
 
 
-def load_base(name: str, dtype: torch.dtype | None = None, *, four_bits: bool = False) -> Base:
+def load_base(
+    name: str, dtype: torch.dtype | None = None, *, four_bits: bool = False, device: torch.device | None = None
+) -> Base:
     """Loads `embedded`, a local folder or a hub id; safetensors only, no code from the model's repository.
 
     Args:
         name: the model.
         dtype: number type of the weights; None takes the fastest that keeps 8 exponent bits on this machine.
         four_bits: hold the linear layers' weights in 4 bits (NF4, Dettmers et al. 2023, arXiv 2305.14314).
+        device: where to hold it; None takes the GPU if there is one.
 
     Raises:
         BadInput: the model cannot be found or loaded, or computes its logits in a way the fused loss does not follow.
         TeacherUnusable: `embedded` is not in the cache and cannot be fetched.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         cores = torch.cpu.get_capabilities().get("num_physical_cores", torch.get_num_threads())
         torch.set_num_threads(max(1, min(int(cores), torch.get_num_threads())))

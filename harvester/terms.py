@@ -2,10 +2,13 @@
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from harvester.errors import BadInput, RefusedByTerms
 from harvester.yaml_text import packaged
@@ -14,6 +17,8 @@ STRICTNESS = ("allowed", "conditions", "unknown", "forbidden-competing", "forbid
 PASSING = frozenset({"allowed", "conditions"})
 CLAIMED = "claimed by the user, not checked"
 NOT_IN_REGISTRY = "not-in-registry"
+DECLARED = "declared:"
+LISTED_RULES = ("show", "pass_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,48 @@ class Terms:
     source: str = ""
     basis: str | None = None  # the user's own statement, where the verdict alone would refuse
     accepted_by: str | None = None  # the person who answers for the basis
+    name_prefix: str | None = None  # how a student's name begins
+    show: tuple[str, ...] = ()  # words that a student's card shows as they stand
+    pass_on: tuple[str, ...] = ()  # texts to hand along with a student, and where they are
+
+
+class _Entry(BaseModel):
+    """What terms.yaml says of one host, model or licence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str
+    verdict: Literal["allowed", "conditions", "unknown", "forbidden-competing", "forbidden"]
+    as_of: date | None = None
+    source: str = ""
+    obligations: tuple[str, ...] = ()
+    name_prefix: str | None = None
+    show: tuple[str, ...] = ()
+    pass_on: tuple[str, ...] = ()
+
+
+class _Host(_Entry):
+    host: str
+    covers_models: bool = False
+
+
+class _Model(_Entry):
+    match: str | list[str]
+    inside: bool = False
+    closed: bool = False
+    license: str | None = None
+
+
+class _Registry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hosts: tuple[_Host, ...]
+    models: tuple[_Model, ...]
+    licenses: tuple[_Entry, ...]
 
 
 @cache
 def _registry() -> dict[str, Any]:
-    registry: dict[str, Any] = packaged("terms.yaml")
-    return registry
+    """Lists of the entries, each with the keys that it states."""
+    return _Registry.model_validate(packaged("terms.yaml")).model_dump(exclude_unset=True)
 
 
 def entries(kind: str) -> list[dict[str, Any]]:
@@ -101,7 +142,7 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
     if model_entry is None and not covered:
         if declared.get("license"):
             licence = _license_entry(declared["license"], where)
-            entries.append({**licence, "id": f"declared:{licence['id']}", "as_of": "", "source": CLAIMED})
+            entries.append({**licence, "id": f"{DECLARED}{licence['id']}", "as_of": "", "source": CLAIMED})
         else:
             entries.append({"id": NOT_IN_REGISTRY, "verdict": "unknown", "as_of": "", "source": "no entry found"})
     strictest = max(entries, key=lambda entry: STRICTNESS.index(entry["verdict"]))
@@ -113,7 +154,29 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
         source="; ".join(dict.fromkeys(str(entry["source"]) for entry in entries)),
         basis=declared.get("basis"),
         accepted_by=declared.get("accepted_by"),
+        **_rules(entries),
     )
+
+
+def _rules(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a program can hold a student to: the first prefix of its name, every text to show and to pass on."""
+    entries = list(entries)
+    return {
+        "name_prefix": next((entry["name_prefix"] for entry in entries if entry.get("name_prefix")), None),
+        **{key: tuple(dict.fromkeys(text for entry in entries for text in entry.get(key, ()))) for key in LISTED_RULES},
+    }
+
+
+def with_rules(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Terms as a store keeps them, with the rules for a student's name and card.
+
+    Stores that are older than these rules do not carry them; they follow from the entries that the id names.
+    """
+    if "name_prefix" in stored:
+        return dict(stored)
+    ids = set(str(stored.get("id", "")).replace(DECLARED, "").split("+"))
+    known = [entry for kind in ("hosts", "models", "licenses") for entry in entries(kind) if entry["id"] in ids]
+    return {**stored, **_rules(known)}
 
 
 def require(terms: Terms, *, teacher: str, where: str) -> None:

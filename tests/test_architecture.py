@@ -70,6 +70,9 @@ generation
 intervals
 evaluation
 report
+markdown licences
+merging scores card
+exporting
 cli
 __main__
 """

@@ -3,9 +3,9 @@
 from finetune.cli.base import cli, main
 from finetune.cli.measuring import evaluate_command
 from finetune.cli.training import train_command
-from finetune.cli.using import generate_command
+from finetune.cli.using import export_command, generate_command
 
 __all__ = ["cli", "main"]
 
-for _command in (train_command, evaluate_command, generate_command):
+for _command in (train_command, evaluate_command, generate_command, export_command):
     cli.add_command(_command)

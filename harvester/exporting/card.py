@@ -1,5 +1,6 @@
 """The dataset's card: what the hub shows, and what a reader must know before training on it."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,8 @@ import yaml
 
 from harvester.pricing import usd
 from harvester.recipe import Recipe
-from harvester.terms import CLAIMED
+from harvester.records import printable
+from harvester.terms import CLAIMED, PASSING
 
 if TYPE_CHECKING:
     from harvester.exporting.dataset import Exported
@@ -44,14 +46,15 @@ Answers of a teacher model, collected by Harvester for training a student.
 
 {_table(("split", "rows"), [(split, str(exported.rows[split])) for split in SPLITS if exported.rows[split]])}
 
-`train` and `dev` hold accepted answers. `test` holds every answer to the held-out seeds, accepted or not; it is for
+{_train(exported)} `test` holds every answer to the held-out seeds, accepted or not; it is for
 measuring, never for training.
 
 ## How it was made
 
-- Teacher: `{recipe.teacher.model}` at `{recipe.teacher.base_url}`
+- Teacher: {code(recipe.teacher.model)} at {code(recipe.teacher.base_url)}
 - Seeds: {_seeds(recipe)}
 - Verified by: {", ".join(recipe.step.verify) or "nothing"}; selected: {recipe.step.select}
+- Accepted: {exported.accepted} of {exported.asked} answers asked for `train` and `dev`
 - Cost: ${usd(exported.cost_nusd):.4f} in all, ${per_row:.6f} per kept row
 
 ## What was left out of train and dev
@@ -66,21 +69,48 @@ These are facts with dates from a registry, not legal advice.
 """
 
 
+def _train(exported: "Exported") -> str:
+    if exported.unfiltered:
+        return (
+            "**This is an unfiltered export**: `train` holds rejected answers too (column `accepted`), as a control for"
+            " what filtering is worth. `dev` holds accepted answers."
+        )
+    return "`train` and `dev` hold accepted answers."
+
+
 def _seeds(recipe: Recipe) -> str:
     return "; ".join(
-        f"`{seeds.path}` ({split}, licence: {seeds.license or 'unstated'})" for split, seeds in recipe.seed_files
+        f"{code(seeds.path)} ({split}, licence: {plain(seeds.license or 'unstated')})"
+        for split, seeds in recipe.seed_files
     )
 
 
 def _terms(exported: "Exported") -> str:
     lines = []
-    for binding in exported.terms.values():
-        where = f"source: {binding['source']}; as of: {binding['as_of'] or '-'}"
-        lines.append(f"- **{binding['verdict']}**: {binding['id']} ({where})")
-        lines += [f"  - obligation: {text}" for text in binding["obligations"]]
-        if binding["basis"]:
-            lines.append(f"  - basis: {binding['basis']} (accepted by {binding.get('accepted_by')}; {CLAIMED})")
+    for terms in exported.terms.values():
+        where = f"source: {plain(terms['source'])}; as of: {plain(terms['as_of'] or '-')}"
+        lines.append(f"- **{terms['verdict']}**: {plain(terms['id'])} ({where})")
+        lines += [f"  - obligation: {plain(text)}" for text in terms["obligations"]]
+        if terms["name_prefix"]:
+            lines.append(f"  - a student's name begins with: {plain(terms['name_prefix'])}")
+        lines += [f"  - a student's card shows: {plain(text)}" for text in terms["show"]]
+        lines += [f"  - to hand along with a student: {plain(text)}" for text in terms["pass_on"]]
+        if terms["basis"]:
+            who = f"accepted by {plain(terms.get('accepted_by') or 'nobody named')}; {CLAIMED}"
+            against = "" if terms["verdict"] in PASSING else "**, against the verdict above**"
+            lines.append(f"  - basis{against}: {plain(terms['basis'])} ({who})")
     return "\n".join(lines) or "No answers, no terms."
+
+
+def plain(text: str) -> str:
+    """A text of somebody else's as one line of Markdown that means nothing but its characters."""
+    # Inside a word an underscore is only itself, and addresses stay whole.
+    return re.sub(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", printable(text))
+
+
+def code(text: str) -> str:
+    """A text of somebody else's as a span of code; no backtick in it can close the span."""
+    return f"`{printable(text).replace('`', chr(39))}`"
 
 
 def _table(header: tuple[str, str], rows: list[tuple[str, str]]) -> str:

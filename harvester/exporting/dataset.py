@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import itertools
-import json
 import shutil
 import tempfile
 from collections import Counter
@@ -15,23 +14,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harvester import __version__, selection
+from harvester import selection
 from harvester.collecting import default_store, nothing_yet
 from harvester.errors import BadInput
 from harvester.exporting.card import write_card
 from harvester.exporting.columns import Columns
+from harvester.exporting.manifest import MANIFEST, write_manifest
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
-from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.records import Answer, Outcome
 from harvester.store import StoredRow, StoreReader
 from harvester.store.schema import EXHAUSTED, PENDING
+from harvester.terms import with_rules
 
-FORMAT = 1
 BATCH_ROWS = 1000
 SHARD_ROWS = 200_000
-MANIFEST = "harvester.json"
 OURS = {MANIFEST, "README.md", "data"}
 
 
@@ -40,13 +38,28 @@ class Exported:
     """What an export wrote and left out."""
 
     path: Path
+    unfiltered: bool = False  # rejected answers are in train too
     rows: Counter[str] = field(default_factory=Counter)  # by split
+    asked: int = 0  # rows of train and dev that have their answer, or failed for good
+    accepted: int = 0  # of them
     dropped: Counter[str] = field(default_factory=Counter)  # reason → rows left out of train and dev
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
     sha256: str = ""  # over the parquet files
-    terms: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)  # by id and basis
+    terms: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)  # by teacher, id and basis
+
+    def count(self, row: StoredRow, outcome: Outcome) -> None:
+        """Count a settled row, and note what binds it."""
+        if row.split != "test":
+            self.asked += 1
+            self.accepted += outcome.accepted
+        if not row.reply:
+            return
+        teacher, terms = row.reply.teacher, row.reply.terms
+        key = (teacher, terms["id"], terms["basis"])
+        if key not in self.terms:
+            self.terms[key] = {"teacher": teacher, **with_rules(terms)}
 
 
 def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False) -> Exported:
@@ -69,12 +82,12 @@ def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: 
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        exported = Exported(out, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
+        exported = Exported(out, unfiltered, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
                 with contextlib.closing(reader.rows(plan_id)) as rows:
-                    _write(recipe, rows, Path(folder) / "new", exported, unfiltered=unfiltered)
+                    _write(recipe, rows, Path(folder) / "new", exported)
                 _replace(Path(folder) / "new", out, aside=Path(folder) / "old")
         except OSError as error:
             raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -91,14 +104,13 @@ def _require_replaceable(out: Path) -> None:
         raise BadInput(f"{out}: holds {', '.join(sorted(foreign))}, which an export would delete; move it away")
 
 
-def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported, *, unfiltered: bool) -> None:
+def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported) -> None:
     (folder / "data").mkdir(parents=True)
     writers: dict[str, _SplitWriter] = {}
     columns = Columns(recipe)
     for row, answer, outcome in _judged(recipe, rows, exported):
-        if row.reply:
-            exported.terms.setdefault((row.reply.terms["id"], row.reply.terms["basis"]), dict(row.reply.terms))
-        if not _is_kept(row, outcome, unfiltered=unfiltered):
+        exported.count(row, outcome)
+        if not _is_kept(row, outcome, unfiltered=exported.unfiltered):
             exported.dropped[outcome.drop_reason or "?"] += 1
             continue
         exported.rows[row.split] += 1
@@ -107,7 +119,7 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     for writer in writers.values():
         writer.close()
     exported.sha256 = _digest(folder / "data")
-    _write_manifest(recipe, folder, exported)
+    write_manifest(recipe, folder, exported)
     write_card(recipe, folder, exported)
 
 
@@ -176,20 +188,6 @@ def _digest(folder: Path) -> str:
         with path.open("rb") as file:
             files.update(hashlib.file_digest(file, "sha256").digest())
     return files.hexdigest()
-
-
-def _write_manifest(recipe: Recipe, folder: Path, exported: Exported) -> None:
-    manifest = {
-        "format": FORMAT,
-        "harvester": __version__,
-        "recipe": recipe.name,
-        "student": {"instruction": recipe.student.instruction if recipe.student else None},
-        "verify": recipe.rules,
-        "rows": dict(sorted(exported.rows.items())),
-        "usd": usd(exported.cost_nusd),
-        "collect_minutes": exported.collect_minutes,
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _replace(new: Path, out: Path, *, aside: Path) -> None:

@@ -112,7 +112,9 @@ def test_without_the_extra_the_mend_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "arguments", [("train", "d", "--out", "r"), ("evaluate", "r"), ("generate", "r", "hi")], ids=lambda a: a[0]
+    "arguments",
+    [("train", "d", "--out", "r"), ("evaluate", "r"), ("generate", "r", "hi"), ("export", "r", "o")],
+    ids=lambda a: a[0],
 )
 def test_every_command_says_that_torch_is_missing(arguments: tuple[str, ...], tmp_path: Path) -> None:
     code = "import sys; sys.modules['torch'] = None; from finetune.cli import main; main()"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -73,6 +74,16 @@ def test_a_missing_or_damaged_adapter_is_one_clear_error(base: Base, tmp_path: P
     weights.write_bytes(weights.read_bytes()[:-64])
     with pytest.raises(BadInput, match="adapter cannot be loaded"):
         load_adapter(model.unload(), tmp_path / "adapter")
+
+
+def test_an_adapter_that_lacks_a_layer_is_refused(base: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    save_adapter(add_lora(base.model, Lora(rank=2), seed=0), tmp_path / "adapter")
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    del tensors[next(iter(tensors))]
+    safetensors.torch.save_file(tensors, weights)
+    with pytest.raises(BadInput, match=r"adapter cannot be loaded .*missing adapter keys"):
+        load_adapter(load_base(str(tiny_folder), torch.float32).model, tmp_path / "adapter")
 
 
 def test_stop_tokens_are_the_tokenizer_s_and_the_model_s(tiny_folder: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_train_writes_a_run_and_leaves_a_finished_one_alone(
         "adapter",
         "checkpoints",
         "config.json",
+        "harvester.json",
         "metrics.jsonl",
         "run.json",
     }

@@ -1,11 +1,14 @@
 """The registry of terms: who passes, who does not, and what a user's word changes."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from harvester.errors import BadInput, RefusedByTerms
-from harvester.terms import look_up, require
+from harvester.terms import _Registry, look_up, require, with_rules
+from harvester.yaml_text import packaged
 
 
 def verdict(host: str | None, model: str, **declared: Any) -> str:
@@ -123,3 +126,42 @@ def test_what_is_not_allowed_is_refused_until_the_user_states_a_basis(model: str
     require(claimed, teacher="teacher", where="recipe.yaml: teacher")
     assert (claimed.basis, claimed.accepted_by) == ("a contract of ours", "A. Person")
     assert claimed.verdict == terms.verdict
+
+
+@pytest.mark.parametrize("model", ["meta-llama/Llama-3.1-8B-Instruct", "DeepSeek-R1-Distill-Llama-8B", "llama4:scout"])
+def test_llama_s_naming_rule_is_data(model: str) -> None:
+    terms = look_up("openrouter.ai", model, None, where="w")
+    assert (terms.name_prefix, terms.show) == ("Llama", ("Built with Llama",))
+    assert any("https://www.llama.com/" in text for text in terms.pass_on)
+
+
+def test_every_obligation_to_show_or_name_has_its_rule() -> None:
+    registry = packaged("terms.yaml")
+    for entry in (*registry["hosts"], *registry["models"], *registry["licenses"]):
+        for text in entry.get("obligations", ()):
+            assert ("name_prefix" in entry) >= ("name starts with" in text), entry["id"]
+            # Kimi K2's words are owed above a number of users only.
+            assert ("show" in entry) >= (text.startswith("show ") and "above" not in text), entry["id"]
+            assert ("pass_on" in entry) >= text.startswith("pass on "), entry["id"]
+
+
+def test_terms_stored_without_rules_get_those_of_their_entries() -> None:
+    for host, model, declared in (
+        ("openrouter.ai", "llama-3.3-70b", None),
+        ("localhost", "mine", {"license": "Gemma"}),
+        ("api.deepseek.com", "deepseek-chat", None),
+        ("localhost", "no-such-model", None),
+    ):
+        terms = asdict(look_up(host, model, declared, where="w"))
+        older = {key: value for key, value in terms.items() if key not in ("name_prefix", "show", "pass_on")}
+        assert with_rules(older) == terms
+    stored = terms | {"name_prefix": "Kept"}
+    assert with_rules(stored) == stored
+
+
+@pytest.mark.parametrize("wrong", [{"verdict": "maybe"}, {"name_prefx": "Llama"}, {"show": "one text"}])
+def test_an_entry_that_is_misspelt_is_refused(wrong: dict[str, Any]) -> None:
+    registry = packaged("terms.yaml")
+    registry["models"][0] |= wrong
+    with pytest.raises(ValidationError):
+        _Registry.model_validate(registry)

@@ -246,3 +246,96 @@ def test_the_card_says_how_it_was_made(harvest: Any, tmp_path: Path) -> None:
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     for text in ("licence: CC0-1.0", "licence: unstated", "verify:json_schema | 1", "claimed by the user", "toy-1"):
         assert text in card
+
+
+def notes(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "harvester.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_manifest_says_who_answered_and_what_became_of_it(harvest: Any, provider: Any, tmp_path: Path) -> None:
+    export(collected(harvest), tmp_path / "out")
+    found = notes(tmp_path / "out")
+    assert found["format"] == 1
+    assert found["teacher"] == {
+        "name": "teacher",
+        "model": "toy-1",
+        "base_url": provider.url,
+        "license": "Apache-2.0",
+    }
+    assert found["seeds"] == [
+        {"split": "train", "path": "train.jsonl", "license": "CC0-1.0"},
+        {"split": "dev", "path": "dev.jsonl", "license": None},
+        {"split": "test", "path": "heldout.jsonl", "license": None},
+    ]
+    assert found["terms"] == [
+        {
+            "teacher": "teacher",
+            "id": "declared:Apache-2.0",
+            "verdict": "allowed",
+            "as_of": "",
+            "source": "claimed by the user, not checked",
+            "obligations": [],
+            "show": [],
+            "pass_on": [],
+            "name_prefix": None,
+            "basis": None,
+            "accepted_by": None,
+        }
+    ]
+    assert (found["asked"], found["accepted"], found["unfiltered"]) == (11, 9, False)
+    assert found["dropped"] == {"length": 1, "verify:json_schema": 1}
+
+
+def test_rows_that_wait_for_their_answer_count_as_not_asked(harvest: Any, tmp_path: Path) -> None:
+    export(collected(harvest, limit=4), tmp_path / "out")
+    assert (notes(tmp_path / "out")["asked"], notes(tmp_path / "out")["accepted"]) == (4, 2)
+
+
+def test_an_unfiltered_export_says_so(harvest: Any, tmp_path: Path) -> None:
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "out", unfiltered=True)
+    assert notes(tmp_path / "out")["unfiltered"] is True
+    assert "unfiltered export" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    export(recipe, tmp_path / "out")
+    assert "unfiltered export" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_naming_rules_leave_with_the_dataset(harvest: Any, tmp_path: Path) -> None:
+    harvest.data["terms"] = {"teacher": {"license": "Llama-3.1"}}
+    harvest.save()
+    export(collected(harvest), tmp_path / "out")
+    (terms,) = notes(tmp_path / "out")["terms"]
+    assert (terms["name_prefix"], terms["show"]) == ("Llama", ["Built with Llama"])
+    assert "llama3_1/license" in terms["pass_on"][0]
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "a student's card shows: Built with Llama" in card
+
+
+def test_a_store_older_than_the_naming_rules_still_has_them(harvest: Any, tmp_path: Path) -> None:
+    harvest.data["terms"] = {"teacher": {"license": "Llama-3.1"}}
+    harvest.save()
+    recipe = collected(harvest)
+    export(recipe, tmp_path / "new")
+    connection = sqlite3.connect(harvest.path / "harvest.db")
+    with connection:
+        (text,) = connection.execute("SELECT terms FROM teachers").fetchone()
+        older = {key: value for key, value in json.loads(text).items() if key not in ("name_prefix", "show", "pass_on")}
+        assert len(older) == len(json.loads(text)) - 3
+        connection.execute("UPDATE teachers SET terms = ?", (json.dumps(older),))
+    connection.close()
+    export(recipe, tmp_path / "old")
+    assert notes(tmp_path / "old") == notes(tmp_path / "new")
+
+
+def test_what_others_wrote_stays_text_in_the_card(harvest: Any, tmp_path: Path) -> None:
+    hostile = "x`<script>\n# Big\n[a](b)|"
+    harvest.data["seeds"]["license"] = hostile
+    harvest.data["terms"] = {"teacher": {"basis": hostile, "accepted_by": hostile}}
+    harvest.save()
+    export(collected(harvest), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "against the verdict above" in card
+    assert "\\<script\\>" in card
+    assert " <script>" not in card
+    assert "\n# Big" not in card

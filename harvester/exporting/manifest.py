@@ -1,0 +1,50 @@
+"""harvester.json: how the dataset was made, for programs (docs/design/005-dataset.md)."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harvester import __version__
+from harvester.pricing import usd
+from harvester.recipe import Recipe
+
+if TYPE_CHECKING:
+    from harvester.exporting.dataset import Exported
+
+FORMAT = 1
+MANIFEST = "harvester.json"
+
+
+def write_manifest(recipe: Recipe, folder: Path, exported: "Exported") -> None:
+    """Write `harvester.json` into the dataset's folder."""
+    declared = recipe.terms.get("teacher")
+    manifest = {
+        "format": FORMAT,
+        "harvester": __version__,
+        "recipe": recipe.name,
+        "teacher": {
+            "name": "teacher",
+            "model": recipe.teacher.model,
+            "base_url": recipe.teacher.base_url,
+            "license": declared.license if declared else None,
+        },
+        "terms": [_binding(terms) for terms in exported.terms.values()],
+        "seeds": [{"split": split, "path": seeds.path, "license": seeds.license} for split, seeds in recipe.seed_files],
+        "student": {"instruction": recipe.student.instruction if recipe.student else None},
+        "verify": recipe.rules,
+        "unfiltered": exported.unfiltered,
+        "rows": dict(sorted(exported.rows.items())),
+        "asked": exported.asked,
+        "accepted": exported.accepted,
+        "dropped": dict(sorted(exported.dropped.items())),
+        "usd": usd(exported.cost_nusd),
+        "collect_minutes": exported.collect_minutes,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _binding(terms: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: terms.get(name) for name in ("teacher", "id", "verdict", "as_of", "source")}
+    lists = {name: list(terms.get(name) or ()) for name in ("obligations", "show", "pass_on")}
+    stated = {name: terms.get(name) for name in ("name_prefix", "basis", "accepted_by")}
+    return {**texts, **lists, **stated}
