@@ -68,6 +68,7 @@ class Row:
     finish_reason: str | None
     tools: Json  # None, or what the chat template takes as `tools`
     reference: Json  # None outside the test split
+    completion_tokens: int | None = None  # as the teacher's API counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _check_columns(where: str, found: datasets.Features) -> None:
 
 
 def _rows(where: str, table: Any) -> list[Row]:
-    wanted = ["row_id", "seed_id", "sample", "messages", "finish_reason", "tools", "reference"]
+    wanted = ["row_id", "seed_id", "sample", "messages", "finish_reason", "tools", "reference", "completion_tokens"]
     return [_row(where, line) for line in table.select_columns(wanted)]
 
 
@@ -165,6 +166,7 @@ def _row(where: str, line: dict[str, Any]) -> Row:
         finish_reason=line["finish_reason"],
         tools=_json(where, "tools", line["tools"]),
         reference=_json(where, "reference", line["reference"]),
+        completion_tokens=line["completion_tokens"],
     )
 
 

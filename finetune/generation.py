@@ -3,7 +3,7 @@
 # ruff: noqa: N806 - shape suffixes
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ import torch
 from finetune import runs
 from finetune.config import read_config
 from finetune.data import Message, say
+from finetune.errors import BadInput
 from finetune.rendering import Renderer
-from finetune.student import Base, greedy_settings, load_adapter, load_base
+from finetune.student import Base, greedy_settings, load_student
 
 TALK_EVERY_S = 5.0
 BATCH_SIZE = 32
+
+Numbered = tuple[int, "Answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Answer:
 
     text: str
     finished: bool  # False: cut at the token limit
+    tokens: int  # with the one that ends the turn
 
 
 def generate(run: str | Path, prompts: Sequence[str | Sequence[Message]], *, max_new_tokens: int = 256) -> list[str]:
@@ -37,52 +41,107 @@ def generate(run: str | Path, prompts: Sequence[str | Sequence[Message]], *, max
         max_new_tokens: bound on each answer.
 
     Raises:
-        BadInput: the run is not finished, or the model cannot be loaded.
+        BadInput: the run is not finished, the model cannot be loaded, or a prompt is none that it could answer.
     """
     folder = Path(run)
-    runs.read_facts(folder)
-    base = load_base(read_config(folder / runs.CONFIG).model)
-    model = load_adapter(base.model, folder / runs.ADAPTER)
+    if runs.read_facts(folder).status != "trained":
+        raise BadInput(f"{folder}: training is not finished; run the same `finetune train` command again first")
+    turns = [_turns(number, prompt) for number, prompt in enumerate(prompts, start=1)]
+    base, model = load_student(folder, read_config(folder / runs.CONFIG))
     renderer = Renderer(base.tokenizer, base.stop_ids)
-    turns = [[{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt for prompt in prompts]
     ids = [renderer.prompt_ids(messages) for messages in turns]
-    return [answer.text for answer in greedy(model, base, ids, max_new_tokens=max_new_tokens)]
+    for number, prompt in enumerate(ids, start=1):
+        if room(base, len(prompt), max_new_tokens) <= 0:
+            raise BadInput(
+                f"prompt {number}: {len(prompt)} tokens, and the model's context is {base.context}; shorten it"
+            )
+    return [answer.text for answer in greedy(model, base, renderer, ids, max_new_tokens=max_new_tokens)]
+
+
+def _turns(number: int, prompt: str | Sequence[Message]) -> Sequence[Message]:
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if not turns or turns[-1]["role"] == "assistant":
+        raise BadInput(f"prompt {number}: nothing awaits an answer; end it with a user's message")
+    return turns
 
 
 def greedy(
     model: Any,
     base: Base,
+    renderer: Renderer,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int = BATCH_SIZE,
+) -> list[Answer]:
+    """Answers in the prompts' order; as `greedy_batches`."""
+    found = greedy_batches(model, base, renderer, prompts, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    answers = dict(pair for batch in found for pair in batch)
+    return [answers[place] for place in range(len(prompts))]
+
+
+def greedy_batches(
+    model: Any,
+    base: Base,
+    renderer: Renderer,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     batch_size: int = BATCH_SIZE,
     label: str = "generating",
-) -> list[Answer]:
-    """Answers in the prompts' order; prompts of like length share a batch.
+) -> Iterator[list[Numbered]]:
+    """Answers with their prompts' places, batch by batch; prompts of like length share one.
 
     Args:
         model: the base or adapted model.
         base: its tokenizer, stop tokens and device.
-        prompts: token ids, unpadded.
+        renderer: takes thoughts out of the answers.
+        prompts: token ids, unpadded. One that fills the model's context is answered with nothing, unfinished.
         max_new_tokens: bound on each answer.
-        batch_size: prompts at once.
+        batch_size: prompts at once; fewer where the memory of a GPU does not suffice.
         label: what the progress line calls this.
     """
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    answers: dict[int, Answer] = {}
-    talked = time.monotonic()
+    done, talked = 0, time.monotonic()
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
-        found = _batch(model, base, [prompts[place] for place in places], max_new_tokens)
-        answers.update(zip(places, found, strict=True))
+        fitting = [place for place in places if room(base, len(prompts[place]), max_new_tokens) > 0]
+        answers = _batch(model, base, renderer, [prompts[place] for place in fitting], max_new_tokens)
+        done += len(places)
+        too_long = [(place, Answer(text="", finished=False, tokens=0)) for place in places if place not in fitting]
+        yield [*zip(fitting, answers, strict=True), *too_long]
         if time.monotonic() - talked >= TALK_EVERY_S:
             talked = time.monotonic()
-            say(f"{label}: {len(answers)}/{len(prompts)}")
-    return [answers[place] for place in range(len(prompts))]
+            say(f"{label}: {done}/{len(prompts)}")
+
+
+def room(base: Base, prompt_tokens: int, max_new_tokens: int) -> int:
+    """How many tokens may be generated after a prompt of so many."""
+    return max_new_tokens if base.context is None else min(max_new_tokens, base.context - prompt_tokens)
+
+
+def _batch(
+    model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[Answer]:
+    if not prompts:
+        return []
+    try:
+        return _generated(model, base, renderer, prompts, max_new_tokens)
+    except torch.cuda.OutOfMemoryError:
+        if len(prompts) == 1:
+            raise BadInput("the GPU's memory does not hold one prompt with its answer; give fewer new tokens") from None
+    half = len(prompts) // 2
+    return [
+        answer
+        for part in (prompts[:half], prompts[half:])
+        for answer in _batch(model, base, renderer, part, max_new_tokens)
+    ]
 
 
 @torch.inference_mode()
-def _batch(model: Any, base: Base, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[Answer]:
+def _generated(
+    model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[Answer]:
     longest = max(len(prompt) for prompt in prompts)
     # Left padding keeps every row's last prompt token last; transformers counts positions from the mask.
     ids_BT = torch.full((len(prompts), longest), base.pad_id)
@@ -90,13 +149,14 @@ def _batch(model: Any, base: Base, prompts: Sequence[Sequence[int]], max_new_tok
     for row, prompt in enumerate(prompts):
         ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask_BT[row, longest - len(prompt) :] = 1
-    settings = greedy_settings(base, max_new_tokens=max_new_tokens)
+    settings = greedy_settings(base, max_new_tokens=room(base, longest, max_new_tokens))
     out_BT = model.generate(
         input_ids=ids_BT.to(base.device), attention_mask=mask_BT.to(base.device), generation_config=settings
     )
-    return [_answer(base, row) for row in out_BT[:, longest:].tolist()]
+    return [_answer(base, renderer, row) for row in out_BT[:, longest:].tolist()]
 
 
-def _answer(base: Base, ids: list[int]) -> Answer:
+def _answer(base: Base, renderer: Renderer, ids: list[int]) -> Answer:
     end = next((place for place, token in enumerate(ids) if token in base.stop_ids), None)
-    return Answer(text=base.tokenizer.decode(ids[:end], skip_special_tokens=True), finished=end is not None)
+    text = renderer.spoken(base.tokenizer.decode(ids[:end], skip_special_tokens=True))
+    return Answer(text=text, finished=end is not None, tokens=len(ids) if end is None else end + 1)

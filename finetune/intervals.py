@@ -70,6 +70,20 @@ def gap_recovered(base: Sequence[float], teacher: Sequence[float], student: Sequ
     return Gap(value, _percentiles(ratio_R), None)
 
 
+def paired_difference(one: Sequence[float], other: Sequence[float]) -> tuple[float, Interval]:
+    """Mean of one - other with a paired bootstrap over prompts.
+
+    Args:
+        one: score of each prompt.
+        other: the same prompts in the same order.
+
+    Returns:
+        The difference and its 95 % interval.
+    """
+    means_AR = _resampled_means(torch.tensor([list(one), list(other)], dtype=torch.float64))
+    return (sum(one) - sum(other)) / len(one), _percentiles(means_AR[0] - means_AR[1])
+
+
 def _resampled_means(scores_AN: Tensor) -> Tensor:
     """Means of each arm over prompts drawn with replacement, means_AR; every arm draws the same prompts."""
     n = scores_AN.shape[1]

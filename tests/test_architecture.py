@@ -67,9 +67,13 @@ metrics
 loop sharding
 training
 generation
+heldout
+answers
+arms
 intervals
+scoring describing costs
+reporting
 evaluation
-report
 markdown licences
 merging scores card
 exporting

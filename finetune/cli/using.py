@@ -32,6 +32,8 @@ def generate_command(
     if not asked:
         raise BadInput("generate: no prompt; give one as an argument, in --input or on stdin")
 
+    import torch  # noqa: F401 - before transformers, which would say in its own words that it is not there
+
     from finetune.generation import generate
 
     for prompt, answer in zip(asked, generate(run, asked, max_new_tokens=max_new_tokens), strict=True):

@@ -16,7 +16,7 @@ student is trained on the text as it stands and would learn the wrapping too.
 """
 
 from harvester.verify.base import Verifier
-from harvester.verify.reference import matches_reference
+from harvester.verify.reference import matches_reference, matching_fields
 from harvester.verify.registry import build, resolve
 
-__all__ = ["Verifier", "build", "matches_reference", "resolve"]
+__all__ = ["Verifier", "build", "matches_reference", "matching_fields", "resolve"]

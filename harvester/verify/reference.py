@@ -35,6 +35,34 @@ def matches_reference(answer: str, reference: Json) -> Check:
     return Check(NAME, {}, passed=problem is None, reason=problem)
 
 
+def matching_fields(answer: str, reference: Json) -> dict[str, bool]:
+    """Which fields of the reference the answer has right, each by the same comparison as the whole.
+
+    Args:
+        answer: the answer's text.
+        reference: what a perfect answer says.
+
+    Returns:
+        Top-level field → whether it is right; nothing where the reference has no fields. An answer that is no object
+        has none of them right.
+    """
+    if not isinstance(reference, dict):
+        return {}
+    try:
+        value = read_json(answer)
+    except Failed:
+        value = None
+    found = value if isinstance(value, dict) else {}
+    return {name: name in found and _equal(found[name], expected) for name, expected in reference.items()}
+
+
+def _equal(value: Json, reference: Json) -> bool:
+    try:
+        return next(_differences(value, reference, ""), None) is None
+    except RecursionError:
+        return False
+
+
 def _differences(value: Json, reference: Json, path: str) -> Iterator[str]:
     here = path or "the answer"
     if isinstance(reference, dict) and isinstance(value, dict):

@@ -1,15 +1,21 @@
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from toys import make_row, write_dataset
+from toys import Command, make_row, write_dataset
 
-from finetune import evaluate, train
+from finetune import evaluate, runs, train
+from finetune.answers import Lines, Shelf
 from finetune.config import make_config
-from finetune.data import open_dataset
 from finetune.errors import BadInput
-from finetune.evaluation import Lines, heldout_prompts, overlap, read_answers, summarise
-from finetune.report import table
+from finetune.reporting import table
+from finetune.scoring import summarise
+
+
+def read_answers(folder: Path) -> dict[str, Lines]:
+    return Shelf(folder.parent).read()
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def test_arms_are_scored_and_recomputable_from_the_answers(run_folder: Path) -> 
     assert result["minutes"].keys() == {"collect", "train", "evaluate"}
     assert result == json.loads((run_folder / "report.json").read_text())
     again = summarise(read_answers(run_folder / "answers"))
-    assert again == {"arms": result["arms"], "gap_recovered": result["gap_recovered"]}
+    assert again == {name: result[name] for name in ("arms", "differences", "gap_recovered")}
 
 
 def test_the_base_arm_is_the_base_not_the_student(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
@@ -54,31 +60,6 @@ def test_the_base_arm_is_the_base_not_the_student(toy_dataset: Path, tiny_folder
     assert texts(answers["base_instruction"]) != texts(answers["base"])
 
 
-def lines(passed: list[int]) -> Lines:
-    return [{"seed_id": str(n), "passed": bool(flag), "finished": True} for n, flag in enumerate(passed)]
-
-
-def test_gap_is_given_or_refused_with_the_reason() -> None:
-    clear = summarise({"base": lines([0] * 40), "teacher": lines([1] * 40), "student": lines([1, 0] * 20)})
-    assert clear["gap_recovered"]["value"] == 0.5
-    assert clear["gap_recovered"].keys() == {"value", "interval"}
-    none = summarise({"base": lines([0, 1] * 5), "teacher": lines([1, 0] * 5), "student": lines([1] * 10)})
-    assert none["gap_recovered"]["value"] is None
-    assert "includes 0" in none["gap_recovered"]["refusal"]
-
-
-def test_several_samples_weigh_as_one_prompt() -> None:
-    teacher = [*lines([1, 0]), {"seed_id": "0", "passed": False, "finished": True}]
-    found = summarise({"base": lines([0, 0]), "teacher": teacher, "student": lines([0, 0])})
-    assert (found["arms"]["teacher"]["n"], found["arms"]["teacher"]["score"]) == (2, 0.25)
-
-
-def test_prompts_are_paired_by_seed_whatever_the_order() -> None:
-    base, teacher = lines([0] * 30), lines([1, 0] * 15)
-    found = summarise({"base": base, "teacher": teacher[::-1], "student": teacher})
-    assert found["gap_recovered"]["interval"] == [1.0, 1.0]
-
-
 def test_no_instruction_skips_the_arm_and_says_so(
     tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,24 +71,6 @@ def test_no_instruction_skips_the_arm_and_says_so(
     assert "base_instruction" not in evaluate(tmp_path / "run", max_new_tokens=2)["arms"]
     assert "base_instruction: skipped" in capsys.readouterr().err
     assert "base_instruction" not in read_answers(tmp_path / "run" / "answers")
-
-
-def test_overlap_ignores_case_and_spaces(tmp_path: Path) -> None:
-    train_rows = [make_row(1, prompt="Hello  World"), make_row(2, prompt="other")]
-    test_rows = [make_row(3, prompt="hello world\n", reference=1), make_row(4, prompt="hello", reference=1)]
-    data = open_dataset(write_dataset(tmp_path / "d", {"train": train_rows, "test": test_rows}))
-    assert overlap(data, heldout_prompts(data, None)) == {"prompts": 1, "of": 2}
-
-
-def test_limit_takes_prompts_with_all_their_answers(toy_dataset: Path) -> None:
-    prompts = heldout_prompts(open_dataset(toy_dataset), 2)
-    assert [len(prompt.teacher) for prompt in prompts] == [2, 2]
-
-
-def test_a_test_row_without_reference_is_named(tmp_path: Path) -> None:
-    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2)]}))
-    with pytest.raises(BadInput, match="row row2-0: column 'reference' is null"):
-        heldout_prompts(data, None)
 
 
 def test_an_unfinished_run_is_refused(run_folder: Path) -> None:
@@ -123,3 +86,131 @@ def test_the_table_shows_arms_gap_overlap_and_price(run_folder: Path) -> None:
     assert "gap recovered: " in text
     assert "test prompts also in train: 0 of 6" in text
     assert "cost: 0.2500 USD" in text
+
+
+def test_the_answers_keep_all_that_a_score_needs(run_folder: Path) -> None:
+    evaluate(run_folder, max_new_tokens=4)
+    prompts = runs.read_lines(run_folder / "answers" / "prompts.jsonl")
+    assert [line["seed_id"] for line in prompts] == [f"seed{200 + n}" for n in range(6)]
+    assert prompts[0]["messages"] == [{"role": "user", "content": "test 0"}]
+    answers = read_answers(run_folder / "answers")
+    assert {len(lines) for arm, lines in answers.items() if arm != "teacher"} == {6}
+    keys = {"seed_id", "sample", "answer", "reference", "passed", "reason", "fields", "finished", "tokens"}
+    assert all(line.keys() == keys for lines in answers.values() for line in lines)
+    assert all(0 < line["tokens"] <= 4 for line in answers["student"])
+
+
+def test_fields_are_scored_apart(tmp_path: Path, tiny_folder: Path) -> None:
+    answers = ['{"name": "Ann", "amount": 1}', '{"name": "Bob", "amount": 1}', "no JSON"]
+    test = [
+        make_row(n, prompt=f"p{n}", answer=answer, reference={"name": "Ann", "amount": 1})
+        for n, answer in enumerate(answers)
+    ]
+    dataset = write_dataset(tmp_path / "d", {"train": [make_row(9)], "test": test})
+    train(dataset, tmp_path / "run", make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
+    teacher = evaluate(tmp_path / "run", max_new_tokens=2)["arms"]["teacher"]
+    assert {name: (found["n"], round(3 * found["score"])) for name, found in teacher["fields"].items()} == {
+        "name": (3, 1),
+        "amount": (3, 2),
+    }
+    assert round(3 * teacher["score"]) == 1
+
+
+def test_answers_are_made_again_only_where_something_changed(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = evaluate(run_folder, max_new_tokens=4)
+    stamps = {path.name: path.stat().st_mtime_ns for path in (run_folder / "answers").glob("*.json")}
+    capsys.readouterr()
+    again = evaluate(run_folder, max_new_tokens=4, instruction="Other.")
+    said = capsys.readouterr().err
+    assert "base: answers of before are kept" in said
+    assert "student: answers of before are kept" in said
+    assert "base_instruction: answers of before are kept" not in said
+    after = {path.name: path.stat().st_mtime_ns for path in (run_folder / "answers").glob("*.json")}
+    assert {name for name in stamps if stamps[name] != after[name]} == {"base_instruction.json"}
+    assert again["arms"]["student"] == first["arms"]["student"]
+    capsys.readouterr()
+    evaluate(run_folder, max_new_tokens=5)
+    assert "are kept" not in capsys.readouterr().err
+
+
+def test_an_interrupted_evaluation_keeps_the_answers_that_are_there(
+    run_folder: Path, finetune: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = evaluate(run_folder, max_new_tokens=4)
+    for path in (run_folder / "answers").iterdir():
+        path.unlink()
+    monkeypatch.setattr("finetune.generation.BATCH_SIZE", 2)
+    monkeypatch.setattr("finetune.generation.greedy_batches.__kwdefaults__", {"batch_size": 2, "label": ""})
+    add, added = Shelf.add, []
+
+    def interrupt(self: Shelf, arm: str, found: Any, seconds: float) -> None:
+        add(self, arm, found, seconds)
+        added.append(arm)
+        if added == ["base", "base", "base", "base_instruction"]:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "add", interrupt)
+        code, _, err = finetune("evaluate", run_folder, "--max-new-tokens", 4)
+    assert code == 3
+    assert "run the same command again to go on" in err
+    code, out, err = finetune("evaluate", run_folder, "--max-new-tokens", 4, "--json")
+    assert code == 0, err
+    assert "base: answers of before are kept" in err
+    assert "base_instruction: going on after 2 of 6 answers" in err
+    found = json.loads(out)
+    assert {name: found[name] for name in ("arms", "differences")} == {
+        name: whole[name] for name in ("arms", "differences")
+    }
+    assert not list((run_folder / "answers").glob("*.partial.*"))
+
+
+def test_the_control_trained_on_unfiltered_rows_is_an_arm(
+    run_folder: Path, tmp_path: Path, tiny_folder: Path, toy_dataset: Path
+) -> None:
+    settings = {"model": str(tiny_folder), "optimiser": {"learning_rate": 0.05}, "training": {"epochs": 4}}
+    train(toy_dataset, tmp_path / "control", make_config(settings))
+    found = evaluate(run_folder, max_new_tokens=4, unfiltered=tmp_path / "control")
+    assert found["arms"]["unfiltered"]["n"] == 6
+    assert [one["than"] for one in found["differences"]] == ["base", "base_instruction", "teacher", "unfiltered"]
+    answers = read_answers(run_folder / "answers")
+    assert [line["answer"] for line in answers["unfiltered"]] != [line["answer"] for line in answers["student"]]
+    own = evaluate(tmp_path / "control", max_new_tokens=4)
+    assert own["arms"]["student"] == found["arms"]["unfiltered"]
+    assert "unfiltered" not in evaluate(run_folder, max_new_tokens=4)["arms"]
+    assert "unfiltered" not in read_answers(run_folder / "answers")
+
+
+def test_a_control_on_another_base_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("run.json", "config.json"):
+        (other / name).write_text((run_folder / name).read_text().replace("tiny-model", "another-model"))
+    with pytest.raises(BadInput, match=r"--unfiltered .*differs in its rows only"):
+        evaluate(run_folder, unfiltered=other)
+
+
+def test_a_student_of_which_every_weight_was_trained_is_measured_against_its_base(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, run_folder: Path
+) -> None:
+    settings = {"optimiser": {"learning_rate": 0.01}, "training": {"epochs": 3}, "method": "full"}
+    train(toy_dataset, tmp_path / "full", make_config({"model": str(tiny_folder)} | settings))
+    evaluate(tmp_path / "full", max_new_tokens=4)
+    evaluate(run_folder, max_new_tokens=4)
+    full, lora = (read_answers(folder / "answers") for folder in (tmp_path / "full", run_folder))
+    assert [line["answer"] for line in full["base"]] == [line["answer"] for line in lora["base"]]
+    assert [line["answer"] for line in full["student"]] != [line["answer"] for line in full["base"]]
+
+
+def test_the_report_says_what_the_data_was_and_what_it_cost(run_folder: Path) -> None:
+    found = evaluate(run_folder, max_new_tokens=4, usd_per_hour=2.0)
+    data = found["data"]
+    assert data["rows"] == {"train": 22, "dev": 4, "test": 8}
+    assert data["learnt_from"] == {"train": 22, "dev": 4}
+    assert found["cost"]["harvest"]["value"] == 0.25
+    hours = (found["minutes"]["collect"] + found["minutes"]["train"]) / 60
+    assert found["cost"]["machine"]["value"] == pytest.approx(2.0 * hours)
+    assert found["cost"]["break_even"]["value"] is None
+    assert (run_folder / "report.html").read_text().startswith("<!doctype html>")

@@ -1,17 +1,21 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from toys import Command
 
 from finetune import generate, train
+from finetune.adapters import add_lora
 from finetune.config import Lora, make_config
+from finetune.errors import BadInput
 from finetune.generation import greedy
 from finetune.loop import accumulate
+from finetune.objective import Objective
 from finetune.rendering import Renderer
-from finetune.student import Base, add_lora, load_base, trainable
+from finetune.student import Base, load_base, trainable
 
 
 def ask(renderer: Renderer, words: str) -> tuple[int, ...]:
@@ -23,16 +27,16 @@ PROMPTS = ["a", "what is " + "x" * 30, "bb", "tell me " * 5, "c"]
 
 def test_left_padded_batches_answer_as_one_by_one(base: Base, renderer: Renderer) -> None:
     prompts = [ask(renderer, words) for words in PROMPTS]
-    together = greedy(base.model, base, prompts, max_new_tokens=12, batch_size=5)
-    alone = [greedy(base.model, base, [prompt], max_new_tokens=12)[0] for prompt in prompts]
+    together = greedy(base.model, base, renderer, prompts, max_new_tokens=12, batch_size=5)
+    alone = [greedy(base.model, base, renderer, [prompt], max_new_tokens=12)[0] for prompt in prompts]
     assert together == alone
     assert len({answer.text for answer in together}) > 1  # else the padding could not show
 
 
 def test_batches_keep_the_prompts_order(base: Base, renderer: Renderer) -> None:
     prompts = [ask(renderer, words) for words in PROMPTS]
-    small = greedy(base.model, base, prompts, max_new_tokens=6, batch_size=2)
-    assert small == greedy(base.model, base, prompts, max_new_tokens=6, batch_size=5)
+    small = greedy(base.model, base, renderer, prompts, max_new_tokens=6, batch_size=2)
+    assert small == greedy(base.model, base, renderer, prompts, max_new_tokens=6, batch_size=5)
 
 
 def test_the_end_is_learnt_though_pad_is_eos_and_generation_halts(base: Base, renderer: Renderer) -> None:
@@ -40,13 +44,14 @@ def test_the_end_is_learnt_though_pad_is_eos_and_generation_halts(base: Base, re
     examples = [renderer.example([{"role": "user", "content": words}], "yes") for words in ("a", "b" * 20)]
     model = add_lora(base.model, Lora(rank=8, alpha=16), seed=0)
     prompts = [ask(renderer, "a"), ask(renderer, "b" * 20)]
-    assert not any(answer.finished for answer in greedy(model.eval(), base, prompts, max_new_tokens=30))
+    assert not any(answer.finished for answer in greedy(model.eval(), base, renderer, prompts, max_new_tokens=30))
     optimiser = torch.optim.AdamW(trainable(model).values(), lr=0.02)
+    objective = Objective(model, base, packing=False)  # generating goes on with the model's own attention
     for _ in range(40):
-        accumulate(model, [examples], base.pad_id)
+        accumulate(objective, [examples], sum(example.supervised for example in examples))
         optimiser.step()
         optimiser.zero_grad()
-    for answer in greedy(model, base, prompts, max_new_tokens=30):
+    for answer in greedy(model, base, renderer, prompts, max_new_tokens=30):
         assert (answer.text, answer.finished) == ("yes", True)
 
 
@@ -58,13 +63,44 @@ def test_the_repository_s_sampling_habits_do_not_leak_in(
     (tmp_path / "habits" / "generation_config.json").write_text(json.dumps(habits))
     other = load_base(str(tmp_path / "habits"), torch.float32)
     prompts = [ask(renderer, words) for words in PROMPTS]
-    plain = greedy(base.model, base, prompts, max_new_tokens=12)
-    assert greedy(other.model, other, prompts, max_new_tokens=12) == plain
+    plain = greedy(base.model, base, renderer, prompts, max_new_tokens=12)
+    assert greedy(other.model, other, renderer, prompts, max_new_tokens=12) == plain
 
 
 def test_an_answer_cut_at_the_limit_says_so(base: Base, renderer: Renderer) -> None:
-    answer = greedy(base.model, base, [ask(renderer, "a")], max_new_tokens=1)[0]
+    answer = greedy(base.model, base, renderer, [ask(renderer, "a")], max_new_tokens=1)[0]
     assert not answer.finished
+
+
+def test_a_prompt_that_fills_the_context_is_answered_with_nothing(base: Base, renderer: Renderer) -> None:
+    assert base.context == 512
+    short, full, nearly = ask(renderer, "a"), ask(renderer, "x" * 600), ask(renderer, "a" * 480)
+    answers = greedy(base.model, base, renderer, [short, full, nearly], max_new_tokens=40)
+    assert (answers[1].text, answers[1].finished, answers[1].tokens) == ("", False, 0)
+    assert answers[2].tokens <= 512 - len(nearly)
+    assert answers[0] == greedy(base.model, base, renderer, [short], max_new_tokens=512 - len(nearly))[0]
+
+
+def test_tokens_are_counted_with_the_one_that_ends_the_turn(base: Base, renderer: Renderer) -> None:
+    answer = greedy(base.model, base, renderer, [ask(renderer, "a")], max_new_tokens=7)[0]
+    assert answer.tokens == 7
+    assert not answer.finished
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ("x" * 600, "prompt 1: .* tokens, and the model's context is 512"),
+        ([], "prompt 1: nothing awaits an answer"),
+        (
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+            "prompt 1: nothing awaits an answer",
+        ),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(run_folder: Path, prompt: Any, problem: str) -> None:
+    with pytest.raises(BadInput, match=problem):
+        generate(run_folder, [prompt])
 
 
 @pytest.fixture

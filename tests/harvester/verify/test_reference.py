@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.verify import matches_reference
+from harvester.verify import matches_reference, matching_fields
 
 REFERENCE = {"name": "Zoë Kay", "date": "2024-03-05", "amount": 45}
 
@@ -90,3 +90,29 @@ def test_every_value_matches_itself(value: Any) -> None:
 def test_no_answer_makes_the_comparison_raise(answer: str, reference: Any) -> None:
     check = matches_reference(answer, reference)
     assert check.passed == (check.reason is None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ({"name": "Zoë Kay", "date": "2024-03-05", "amount": 45.0}, {"name", "date", "amount"}),
+        ({"name": "Zoe", "date": "2024-03-05", "more": 1}, {"date"}),
+        (["Zoë Kay"], set()),
+    ],
+)
+def test_fields_are_right_or_wrong_each_by_itself(answer: Any, right: set[str]) -> None:
+    found = matching_fields(json.dumps(answer), REFERENCE)
+    assert found.keys() == REFERENCE.keys()
+    assert {name for name, passed in found.items() if passed} == right
+
+
+def test_no_fields_in_the_reference_or_no_json_in_the_answer() -> None:
+    assert matching_fields("x", "x") == {}
+    assert matching_fields("no JSON", REFERENCE) == dict.fromkeys(REFERENCE, False)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=3), st.text(max_size=20))
+def test_all_fields_are_right_where_the_whole_is(reference: dict[str, Any], text: str) -> None:
+    for answer in (json.dumps(reference), text):
+        if matches_reference(answer, reference).passed:
+            assert all(matching_fields(answer, reference).values())

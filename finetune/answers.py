@@ -1,0 +1,113 @@
+"""RUN/answers/: every answer of every arm with its verdict, kept so that anyone can recompute what is said of them.
+
+prompts.jsonl has the held-out prompts in order, ARM.jsonl a line for each answer, ARM.json what they were made with.
+Answers that are being made stand in ARM.partial.jsonl.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from finetune import runs
+from finetune.heldout import Prompt
+
+Lines = list[dict[str, Any]]
+PROMPTS = "prompts"
+
+
+def line(prompt: Prompt, sample: int, answer: str, *, finished: bool, tokens: int | None) -> dict[str, Any]:
+    """One answer with its verdict.
+
+    Args:
+        prompt: the question, with its reference.
+        sample: which of several answers of one arm.
+        answer: the text.
+        finished: whether it came to its end.
+        tokens: its length in the tokens of whoever gave it; None where it is not known.
+    """
+    # Imported when needed: the judge is Harvester's, and training does without it.
+    from harvester.verify import matches_reference, matching_fields  # noqa: PLC0415
+
+    check = matches_reference(answer, prompt.reference)
+    return {
+        "seed_id": prompt.seed_id,
+        "sample": sample,
+        "answer": answer,
+        "reference": prompt.reference,
+        "passed": check.passed,
+        "reason": check.reason,
+        "fields": matching_fields(answer, prompt.reference),
+        "finished": finished,
+        "tokens": tokens,
+    }
+
+
+class Shelf:
+    """The answers of one run on disk."""
+
+    def __init__(self, run: Path) -> None:
+        self.folder = run / runs.ANSWERS
+
+    def write_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Writes what was asked."""
+        lines: Lines = [
+            {"seed_id": prompt.seed_id, "messages": list(prompt.messages), "reference": prompt.reference}
+            for prompt in prompts
+        ]
+        runs.write_text(self.folder / f"{PROMPTS}.jsonl", runs.dump_lines(lines))
+
+    def read(self) -> dict[str, Lines]:
+        """The kept answers by arm, partial ones left out."""
+        paths = [path for path in sorted(self.folder.glob("*.jsonl")) if path.suffixes == [".jsonl"]]
+        return {path.stem: runs.read_lines(path) for path in paths if path.stem != PROMPTS}
+
+    def kept(self, arm: str, made_with: Mapping[str, Any]) -> tuple[Lines, float] | None:
+        """An arm's answers and the seconds they took, if they were made with just this; else None."""
+        facts = self._facts(arm)
+        path = self.folder / f"{arm}.jsonl"
+        if facts.get("made_with") != made_with or not path.exists():
+            return None
+        return runs.read_lines(path), float(facts.get("seconds", 0.0))
+
+    def keep(self, arm: str, lines: Lines, made_with: Mapping[str, Any] | None, seconds: float) -> None:
+        """Writes an arm's answers; without `made_with` they are not looked for again."""
+        facts = self.folder / f"{arm}.json"
+        facts.unlink(missing_ok=True)
+        runs.write_text(self.folder / f"{arm}.jsonl", runs.dump_lines(lines))
+        if made_with is not None:
+            runs.write_text(facts, json.dumps({"made_with": made_with, "seconds": seconds}, indent=2) + "\n")
+        self._partial(arm).unlink(missing_ok=True)
+
+    def begun(self, arm: str, made_with: Mapping[str, Any]) -> tuple[dict[int, dict[str, Any]], float]:
+        """Answers of an arm that was interrupted, by the prompt's place, and the seconds they took."""
+        path = self._partial(arm)
+        lines = runs.read_lines(path) if path.exists() else []
+        if not lines or lines[0] != {"made_with": made_with}:
+            runs.write_text(path, runs.dump_lines([{"made_with": dict(made_with)}]))
+            return {}, 0.0
+        # What a kill cut short goes, so that what is appended begins on a line of its own.
+        runs.write_text(path, runs.dump_lines(lines))
+        return {one["place"]: one["line"] for one in lines[1:]}, sum(one["seconds"] for one in lines[1:])
+
+    def add(self, arm: str, found: Mapping[int, dict[str, Any]], seconds: float) -> None:
+        """Appends answers of an arm that is under way."""
+        each = seconds / max(1, len(found))
+        lines: Lines = [{"place": place, "line": one, "seconds": each} for place, one in found.items()]
+        with self._partial(arm).open("a", encoding="utf-8") as file:
+            file.write(runs.dump_lines(lines))
+
+    def forget(self, arm: str) -> None:
+        """Takes away an arm that is not in the report."""
+        for name in (f"{arm}.jsonl", f"{arm}.json"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _partial(self, arm: str) -> Path:
+        return self.folder / f"{arm}.partial.jsonl"
+
+    def _facts(self, arm: str) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / f"{arm}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}

@@ -1,0 +1,48 @@
+from dataclasses import replace
+
+import pytest
+
+from finetune.costs import Spent, bill
+
+SPENT = Spent(
+    harvest_usd=6.0,
+    minutes={"collect": 30.0, "train": 60.0, "evaluate": 5.0},
+    usd_per_hour=2.0,
+    teacher_usd=0.001,
+    student_s=0.36,
+    lead=0.5,
+    lead_is_clear=True,
+)
+
+
+def value(spent: Spent, name: str) -> float | None:
+    found: float | None = bill(spent)[name]["value"]
+    return found
+
+
+def test_the_sums_are_those_that_are_shown() -> None:
+    assert value(SPENT, "machine") == pytest.approx(3.0)
+    assert value(SPENT, "student_to_be") == pytest.approx(9.0)
+    assert value(SPENT, "student_per_1000_answers") == pytest.approx(0.2)
+    assert value(SPENT, "teacher_per_1000_answers") == pytest.approx(1.0)
+    assert value(SPENT, "break_even") == pytest.approx(9.0 / 0.0008)
+    assert value(SPENT, "usd_per_point") == pytest.approx(9.0 / 50)
+    assert value(SPENT, "hours_per_point") == pytest.approx(1.5 / 50)
+    assert bill(SPENT)["machine"]["how"] == "1.500 h of collecting and training x 2.0 USD/h"
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "reason"),
+    [
+        ({"teacher_usd": 0.0}, "break_even", "the teacher's answers cost nothing"),
+        ({"teacher_usd": None}, "break_even", "the teacher's answers cost nothing"),
+        ({"usd_per_hour": None}, "break_even", "--usd-per-hour"),
+        ({"usd_per_hour": None}, "machine", "--usd-per-hour"),
+        ({"student_s": 36.0}, "break_even", "an answer of the student costs 0.020000 USD, the teacher's 0.001000"),
+        ({"lead_is_clear": False}, "usd_per_point", "not clearly better than its base"),
+    ],
+)
+def test_what_is_not_given_says_why(changed: dict[str, float | None], name: str, reason: str) -> None:
+    item = bill(replace(SPENT, **changed))[name]
+    assert item["value"] is None
+    assert reason in item["how"]

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+from toys import make_row, write_dataset
+
+from finetune.data import open_dataset
+from finetune.errors import BadInput
+from finetune.heldout import heldout_prompts, overlap
+
+
+def test_overlap_ignores_case_and_spaces(tmp_path: Path) -> None:
+    train_rows = [make_row(1, prompt="Hello  World"), make_row(2, prompt="other")]
+    test_rows = [make_row(3, prompt="hello world\n", reference=1), make_row(4, prompt="hello", reference=1)]
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": train_rows, "test": test_rows}))
+    assert overlap(data, heldout_prompts(data, None)) == {"prompts": 1, "of": 2}
+
+
+def test_limit_takes_prompts_with_all_their_answers(toy_dataset: Path) -> None:
+    prompts = heldout_prompts(open_dataset(toy_dataset), 2)
+    assert [len(prompt.teacher) for prompt in prompts] == [2, 2]
+
+
+def test_a_test_row_without_reference_is_named(tmp_path: Path) -> None:
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2)]}))
+    with pytest.raises(BadInput, match="row row2-0: column 'reference' is null"):
+        heldout_prompts(data, None)
