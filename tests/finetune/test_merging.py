@@ -59,7 +59,10 @@ def same_answers(base: Base, one: Any, other: Any, *, most_off: float) -> None:
         ids_BT = torch.tensor([ids])  # noqa: N806 - shape suffix
         with torch.inference_mode():
             torch.testing.assert_close(one(ids_BT).logits, other(ids_BT).logits, rtol=0, atol=most_off)
-    texts = [[answer.text for answer in greedy(model, base, prompts, max_new_tokens=12)] for model in (one, other)]
+    renderer = Renderer(base.tokenizer, base.stop_ids)
+    texts = [
+        [answer.text for answer in greedy(model, base, renderer, prompts, max_new_tokens=12)] for model in (one, other)
+    ]
     assert texts[0] == texts[1]
 
 
@@ -131,7 +134,7 @@ def test_a_fresh_process_without_network_loads_it_and_gives_the_same_answer(tiny
     export(run, tmp_path / "out")
     base, student = load_student(run, config_of(run))
     ids = prompt_ids(base)[1]
-    ours = greedy(student, base, [ids], max_new_tokens=12)[0].text
+    ours = greedy(student, base, Renderer(base.tokenizer, base.stop_ids), [ids], max_new_tokens=12)[0].text
     code = (
         "import sys; sys.modules['peft'] = None\n"
         "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T\n"
@@ -208,7 +211,7 @@ def test_the_embedded_model_s_student_answers_the_same_in_bfloat16(tmp_path: Pat
     again = load_base(str(tmp_path / "out"), torch.bfloat16)
     renderer = Renderer(base.tokenizer, base.stop_ids)
     prompts = [renderer.prompt_ids([{"role": "user", "content": f"word: {word}"}]) for word in words]
-    ours = [answer.text for answer in greedy(student, base, prompts, max_new_tokens=12)]
-    theirs = [answer.text for answer in greedy(again.model, again, prompts, max_new_tokens=12)]
+    ours = [answer.text for answer in greedy(student, base, renderer, prompts, max_new_tokens=12)]
+    theirs = [answer.text for answer in greedy(again.model, again, renderer, prompts, max_new_tokens=12)]
     assert theirs == ours
     assert ours.count("[apple]") == 1
