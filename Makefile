@@ -39,12 +39,13 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about half an hour.
+# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about 45 minutes.
 bench: .venv/installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/collect_overhead.py
 	$(BIN)/python benchmarks/limit_use.py
 	$(BIN)/python benchmarks/store_growth.py
+	$(BIN)/python benchmarks/train_speed.py
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,13 +19,14 @@ PEERS = {
     "data_designer": Peer("NVIDIA Data Designer", "data-designer"),
     "distilabel": Peer("distilabel", "distilabel"),
 }
+TRAINERS = {"trl": Peer("TRL", "trl")}
 
 
 def installed(name: str, python: str | None) -> str | None:
     """The tool's version in that environment; None where it is not."""
     if not python:
         return None
-    code = f"from importlib.metadata import version; print(version({PEERS[name].distribution!r}))"
+    code = f"from importlib.metadata import version; print(version({(PEERS | TRAINERS)[name].distribution!r}))"
     found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else None
 
