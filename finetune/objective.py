@@ -65,14 +65,20 @@ class Objective(nn.Module):
         return summed
 
 
-def make_objective(model: Any, base: Base, config: RunConfig) -> Objective:
+def make_objective(model: Any, base: Base, config: RunConfig, device: torch.device | None = None) -> Objective:
     """The objective that a configuration states.
+
+    Args:
+        model: the model that learns.
+        base: as it was loaded.
+        config: the run's.
+        device: where it will be computed, if not where it was loaded.
 
     Raises:
         BadInput: as `Objective`.
     """
     lora.fuse(model)
-    compute = stated_dtype(config) or fast_dtype(base.device)
+    compute = stated_dtype(config) or fast_dtype(device or base.device)
     narrower = config.method == "full" and compute != torch.float32
     return Objective(
         model,

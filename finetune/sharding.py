@@ -7,8 +7,10 @@ from finetune.objective import Objective
 from finetune.student import plain
 
 
-def shard(objective: Objective) -> None:
+def shard(objective: Objective, device: torch.device) -> None:
     """Shards an objective's model over all processes, one decoder layer at a time, in place.
+
+    A model that is held by the CPU comes to the GPUs in shards, so none of them has to hold it whole.
 
     Gradients are summed, not averaged: the loss is already divided by the tokens of all processes.
     """
@@ -22,3 +24,4 @@ def shard(objective: Objective) -> None:
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # gloo knows no other
+    objective.device = device

@@ -84,18 +84,22 @@ def load_base(
     return base
 
 
-def prepare(config: RunConfig) -> tuple[Base, Any]:
+def prepare(config: RunConfig, *, device: torch.device | None = None) -> tuple[Base, Any]:
     """The base model and the model that learns: with fresh adapters, or itself with every weight open.
+
+    Args:
+        config: the run's.
+        device: where to hold it; None takes the GPU if there is one.
 
     Raises:
         BadInput: as `load_base` and `add_lora`, or the method does not run on this machine.
     """
     if config.method == "full":
         # Updates smaller than bfloat16's step would be lost, so the weights stay in float32 and are computed in less.
-        base = load_base(config.model, torch.float32)
+        base = load_base(config.model, torch.float32, device=device)
         base.model.requires_grad_(True)
         return base, base.model
-    base = load_base(config.model, stated_dtype(config), four_bits=config.method == "qlora")
+    base = load_base(config.model, stated_dtype(config), four_bits=config.method == "qlora", device=device)
     return base, adapters.add_lora(base.model, config.lora, seed=config.training.seed, method=config.method)
 
 

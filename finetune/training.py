@@ -7,13 +7,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from finetune import adapters, runs, student
+from finetune.checkpoint import Progress
 from finetune.config import RunConfig
 from finetune.data import Dataset, open_dataset, say
-from finetune.distributed import World, join
+from finetune.distributed import CPU, World, join
 from finetune.errors import BadInput
 from finetune.loop import Loop, stop_on_signals
-from finetune.objective import Objective, make_objective
+from finetune.objective import make_objective
 from finetune.rendering import Example, Rendered, Renderer
 from finetune.sharding import shard
 from finetune.student import Base, prepare
@@ -45,43 +48,27 @@ def train(
     """
     started, config, folder = time.monotonic(), config or RunConfig(), Path(out)
     data = open_dataset(Path(dataset))
-    rows = data.split("train")
     with join() as world, runs.held(folder) if world.first else nullcontext():
         facts = world.by_first(lambda: runs.begin(folder, config, data))
         if facts.status == "trained":
             say(f"{folder}: already trained")
             return facts
-        base, model = prepare(config)
+        sharded = config.method == "full" and world.size > 1
+        base, model = prepare(config, device=CPU if sharded else None)
         rendered, dev = _render(base, data, config)
-        for reason, count in rendered.dropped.items():
-            say(f"train: {count} of {len(rows)} rows left out: {reason}")
-        if rendered.cut_rows:
-            lost = f"{rendered.cut_tokens} tokens of answers"
-            say(f"train: {rendered.cut_rows} of {len(rows)} rows cut, {lost} lost; see --max-length")
-        objective = _objective(model, base, config, world)
+        _tell_what_is_missing(rendered, len(data.split("train")))
+        objective = make_objective(model, base, config, world.device)
+        if config.batching.packing and not objective.packing:
+            say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
+        if sharded:
+            shard(objective, world.device)
         loop = Loop(objective, rendered.require(), dev, config, folder, world, tensorboard)
         loading_s = time.monotonic() - started
         with stop_on_signals() as stop:
             done = loop.run(stop)
         _save(model, base, config, folder, world)
-        facts = facts.model_copy(
-            update={
-                **_shape(rendered.examples, dev),
-                "status": "trained",
-                "dropped": rendered.dropped,
-                "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
-                "steps": done.step,
-                "ended_by": loop.ended_by,
-                "best_step": done.best_step,
-                "train_loss": loop.train_loss,
-                "dev_loss": loop.dev_loss,
-                "train_minutes": (loading_s + done.seconds) / 60,
-                "packed": loop.objective.packing,
-                "device": str(base.device.type),
-                "dtype": str(base.model.dtype).removeprefix("torch."),
-                "processes": world.size,
-            }
-        )
+        told = {**_outcome(loop, done, loading_s), **_shape(rendered, dev), "dtype": _name(base.model.dtype)}
+        facts = facts.model_copy(update=told)
         world.by_first(lambda: runs.write_facts(folder, facts))
     return facts
 
@@ -100,15 +87,6 @@ def _render(base: Base, data: Dataset, config: RunConfig) -> tuple[Rendered, lis
     return renderer.rows(data.split("train"), most, cut=cut), dev
 
 
-def _objective(model: Any, base: Base, config: RunConfig, world: World) -> Objective:
-    objective = make_objective(model, base, config)
-    if config.batching.packing and not objective.packing:
-        say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
-    if config.method == "full" and world.size > 1:
-        shard(objective)
-    return objective
-
-
 def _save(model: Any, base: Base, config: RunConfig, folder: Path, world: World) -> None:
     if config.method != "full":
         world.by_first(lambda: adapters.save_adapter(model, folder / runs.ADAPTER))
@@ -117,10 +95,36 @@ def _save(model: Any, base: Base, config: RunConfig, folder: Path, world: World)
     world.by_first(lambda: student.save_weights(base, weights, folder / runs.WEIGHTS))
 
 
-def _shape(examples: Sequence[Example], dev: Sequence[Example]) -> dict[str, Any]:
+def _tell_what_is_missing(rendered: Rendered, rows: int) -> None:
+    for reason, count in rendered.dropped.items():
+        say(f"train: {count} of {rows} rows left out: {reason}")
+    if rendered.cut_rows:
+        lost = f"{rendered.cut_tokens} tokens of answers"
+        say(f"train: {rendered.cut_rows} of {rows} rows cut, {lost} lost; see --max-length")
+
+
+def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
+    return {
+        "status": "trained",
+        "steps": done.step,
+        "ended_by": loop.ended_by,
+        "best_step": done.best_step,
+        "train_loss": loop.train_loss,
+        "dev_loss": loop.dev_loss,
+        "train_minutes": (loading_s + done.seconds) / 60,
+        "packed": loop.objective.packing,
+        "device": loop.objective.device.type,
+        "processes": loop.world.size,
+    }
+
+
+def _shape(rendered: Rendered, dev: Sequence[Example]) -> dict[str, Any]:
     """What the rows learnt from are like, in the student's tokens."""
+    examples = rendered.examples
     return {
         "rows": {"train": len(examples), "dev": len(dev)},
+        "dropped": rendered.dropped,
+        "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
         "longest_answer": max(example.supervised for example in examples),
         "tokens": {
             "supervised": sum(example.supervised for example in examples),
@@ -136,3 +140,7 @@ def _shape(examples: Sequence[Example], dev: Sequence[Example]) -> dict[str, Any
 def _quantiles(values: list[int]) -> list[int]:
     ordered = sorted(values)
     return [ordered[round(place / QUANTILES * (len(ordered) - 1))] for place in range(QUANTILES + 1)]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -43,6 +43,7 @@ def flags(**more: object) -> list[object]:
     return [part for name, value in (SIZES | more).items() for part in (f"--{name}", value)]
 
 
+@pytest.mark.slow
 def test_it_runs_without_trl(model: Path) -> None:
     options = ("--batch-size", 2, "--steps", 3, "--warm-up", 1, "--repeat", 1, "--longest", 60)
     line = lines_of("train_speed.py", "--model", model, *options, "--packing", "none,flat", "--checkpointing", "off")[
@@ -53,6 +54,7 @@ def test_it_runs_without_trl(model: Path) -> None:
     assert all(row["trl_tok_per_s"] is None for row in line["rows"])
 
 
+@pytest.mark.slow
 def test_the_peer_gets_the_rows_of_each_step_in_order(model: Path, tmp_path: Path) -> None:
     (told,) = lines_of("train_rows.py", tmp_path, *flags(model=model))
     fields = {
