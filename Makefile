@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 RUN := runs/extract-orders
 
-.PHONY: demo test test-fast lint format bench clean
+.PHONY: demo demo-control test test-fast test-gpu lint format reference bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
@@ -24,11 +24,22 @@ demo: .venv/installed
 	finetune train $(RUN)/dataset --out $(RUN)/student
 	finetune evaluate $(RUN)/student
 
+# The control arm, after `make demo`: a student that learnt from the rejected answers, too.
+demo-control: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo-control: .venv/installed
+	harvester export $(RUN) $(RUN)/all --unfiltered
+	finetune train $(RUN)/all --out $(RUN)/student-all
+	finetune evaluate $(RUN)/student --unfiltered $(RUN)/student-all
+
 test: .venv/installed
 	$(BIN)/pytest
 
 test-fast: .venv/installed
 	$(BIN)/pytest -m "not slow"
+
+# On a machine with a CUDA GPU; elsewhere every test of it says why it is skipped.
+test-gpu: .venv/installed
+	$(BIN)/pytest -m gpu tests/gpu
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -38,6 +49,10 @@ lint: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# docs/reference, from the commands, the dataset's schema and the settings.
+reference: .venv/installed
+	$(BIN)/python docs/make_reference.py
 
 # Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about 45 minutes.
 bench: .venv/installed

@@ -157,9 +157,9 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(progress)
         epoch, place = divmod(progress.step, self.steps_per_epoch)
-        rows = self._epoch(epoch)[place]
-        tokens = sum(self.examples[row].supervised for row in rows)
-        loss = self.world.total(accumulate(self.objective, self._passes(self.examples, rows), tokens))
+        rows = [self.examples[row] for row in self._epoch(epoch)[place]]
+        tokens = sum(example.supervised for example in rows)
+        loss = self.world.total(accumulate(self.objective, self._passes(rows), tokens))
         weights = list(trainable(self.objective.model).values())
         if not self.sharded:
             self.world.add_gradients(weights)
@@ -172,7 +172,7 @@ class Loop:
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.train_loss = loss
-        total_tokens = sum(len(self.examples[row].ids) for row in rows)
+        total_tokens = sum(len(example.ids) for example in rows)
         return StepResult(loss=loss, tokens=tokens, total_tokens=total_tokens, grad_norm=norm)
 
     def _rate(self, progress: Progress) -> float:
@@ -183,17 +183,17 @@ class Loop:
         kind = self.config.optimiser.schedule
         return self.config.learning_rate * schedule.factor(place, total=self.total, warmup=self.warmup, kind=kind)
 
-    def _passes(self, examples: Sequence[Example], rows: Sequence[int]) -> list[list[Example]]:
+    def _passes(self, rows: Sequence[Example]) -> list[list[Example]]:
         """This process's forward passes over some rows, which are sorted by length."""
-        batching, lengths = self.config.batching, [len(example.ids) for example in examples]
+        batching, lengths = self.config.batching, [len(example.ids) for example in rows]
 
         def split(part: Sequence[int]) -> list[list[int]]:
             if self.objective.packing:
                 return packed_passes(part, lengths, self.most_tokens)
             return padded_passes(part, batching.batch_size)
 
-        of_each = [split(share(rows, rank, self.world.size)) for rank in range(self.world.size)]
-        mine = [[examples[row] for row in one] for one in of_each[self.world.rank]]
+        of_each = [split(share(range(len(rows)), rank, self.world.size)) for rank in range(self.world.size)]
+        mine = [[rows[row] for row in one] for one in of_each[self.world.rank]]
         # A pass gathers the shards of all processes, so each must make as many.
         return mine + [[]] * (max(map(len, of_each)) - len(mine)) if self.sharded else mine
 
@@ -221,8 +221,8 @@ class Loop:
         """Measures the dev split, and keeps the best weights where a run may end early."""
         started = time.monotonic()
         self.objective.eval()
-        order = sorted(range(len(self.dev)), key=lambda row: len(self.dev[row].ids))
-        summed = sum(self.objective.loss(rows).item() for rows in self._passes(self.dev, order))
+        ordered = sorted(self.dev, key=lambda example: len(example.ids))
+        summed = sum(self.objective.loss(rows).item() for rows in self._passes(ordered))
         loss = self.dev_loss = self.world.total(summed) / sum(example.supervised for example in self.dev)
         self.objective.train()
         if self.metrics is not None:

@@ -8,7 +8,7 @@ import click
 
 
 @click.command("evaluate", epilog="Example: finetune evaluate runs/orders/student")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), help="A finished run's folder.")
 @click.option("--dataset", type=click.Path(path_type=Path), help="Another dataset than the one trained on.")
 @click.option(
     "--unfiltered",

@@ -7,7 +7,7 @@ import click
 
 
 @click.command("report", epilog="Example: finetune report runs/orders/student")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), help="An evaluated run's folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print where it is as JSON.")
 def report_command(run: Path, as_json: bool) -> None:
     """Write RUN/report.html anew from the files that training and evaluating left."""
@@ -18,7 +18,9 @@ def report_command(run: Path, as_json: bool) -> None:
 
 
 @click.command("compare", epilog="Example: finetune compare runs/orders/student runs/orders/larger --out compare.html")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...")
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN RUN...", help="Their folders."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write a page, too: scores, loss curves, settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def compare_command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:

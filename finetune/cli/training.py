@@ -17,7 +17,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 
 
 @click.command("train", epilog="Example: finetune train runs/orders/dataset --out runs/orders/student")
-@click.argument("dataset", type=click.Path(path_type=Path))
+@click.argument("dataset", type=click.Path(path_type=Path), help="A folder that `harvester export` wrote.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The run's folder; the same run is resumed."
 )

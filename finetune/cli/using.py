@@ -13,8 +13,8 @@ from harvester.records import half_pair
 
 
 @click.command("generate", epilog="Example: finetune generate runs/orders/student 'Ann paid 12 dollars on May 3rd.'")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("prompts", nargs=-1, metavar="PROMPT...")
+@click.argument("run", type=click.Path(path_type=Path), help="A finished run's folder.")
+@click.argument("prompts", nargs=-1, metavar="PROMPT...", help="User messages.")
 @click.option(
     "--input", "source", type=click.File(encoding="utf-8"), help='JSON Lines with "prompt" or "messages"; - is stdin.'
 )
@@ -41,8 +41,8 @@ def generate_command(
 
 
 @click.command("export", epilog="Example: finetune export runs/orders/student runs/orders/orders-135m")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), help="A finished run's folder.")
+@click.argument("out", type=click.Path(path_type=Path), help="The folder to write.")
 @click.option("--name", help="The student's name on its card; by default that of the folder OUT.", show_default=False)
 @click.option("--dataset", type=click.Path(path_type=Path), help="Where the run's dataset lies now, if it was moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")

@@ -1,4 +1,4 @@
-"""All commands alike: an example in the help, --json, the page in docs/reference, completion in a shell."""
+"""All commands alike: an example in the help, --json, completion in a shell."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ import click
 import pytest
 
 from harvester import cli
-from harvester.cli.reference import reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,13 +40,6 @@ def test_every_command_takes_json_and_explains_every_parameter(name: str) -> Non
     assert "as_json" in parameters
     for parameter in parameters.values():
         assert parameter.help, f"{name}: {parameter.name} has no help"  # type: ignore[attr-defined]
-
-
-def test_the_reference_page_is_up_to_date() -> None:
-    page = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    assert page == reference(), "write it anew: python -m harvester.cli.reference > docs/reference/commands.md"
-    for name, command in ALL.items():
-        assert isinstance(command, click.Group) or f"\n## {name}\n" in page
 
 
 def complete(words: str, folder: Path) -> list[str]:
