@@ -45,12 +45,14 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: object, columns: int = 120, **environment: str) -> Iterator[Terminal]:
-    """Start `harvester` with these arguments on a terminal."""
+def terminal(
+    *arguments: object, columns: int = 120, program: str = "harvester", **environment: str
+) -> Iterator[Terminal]:
+    """Start a program with these arguments on a terminal."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "harvester", *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
         stdin=slave,
         stdout=subprocess.PIPE,
         stderr=slave,
