@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -137,9 +138,21 @@ def _write(target: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> N
     safetensors.torch.save_file(tensors, scratch / TENSORS)
     text = json.dumps({**facts, "sha256": _sha256(scratch / TENSORS)})
     (scratch / PROGRESS).write_text(text, encoding="utf-8")
+    for path in (scratch / TENSORS, scratch / PROGRESS, scratch):
+        _to_disk(path)
     if target.exists():  # the same step, done again after a kill
         shutil.rmtree(target)
     scratch.rename(target)
+    _to_disk(target.parent)
+
+
+def _to_disk(path: Path) -> None:
+    # The older checkpoint goes once this one is there: a power cut must find one of them whole.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
