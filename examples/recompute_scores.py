@@ -1,22 +1,31 @@
 """Recomputes every score and interval of RUN/report.json from RUN/answers/*.jsonl.
 
 It shares no code with finetune: the verdicts, Wilson's interval and the bootstrap are written anew, with the standard
-library only. Bootstrap intervals are drawn with other dice, so they agree but for a tenth of their width.
+library only. Bootstrap intervals are drawn with other dice, so their ends may differ by a tenth of their width and the
+weight of one prompt; everything else must be the same. Exit code 1 where anything differs.
 
     python examples/recompute_scores.py runs/extract-orders/student
+
+With --trust-passed the stored verdicts are taken as they are, and only the arithmetic is checked.
 """
 
+import argparse
 import json
 import math
 import random
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 Z = 1.959963984540054
 DRAWS = 4000
+FEWEST = 6
+"""Prompts that a gap needs."""
 Scores = dict[str, float]
+Answers = dict[str, list[dict[str, Any]]]
+Judge = Callable[[dict[str, Any]], tuple[bool, dict[str, bool]]]
 
 
 def fold(text: str) -> str:
@@ -44,13 +53,32 @@ def refuse(name: str) -> Any:
     raise ValueError(name)
 
 
+def finite(digits: str) -> float:
+    """A number within a float's range."""
+    if math.isinf(number := float(digits)):
+        raise ValueError(digits)
+    return number
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no name comes twice."""
+    if len(values := dict(pairs)) < len(pairs):
+        raise ValueError("a name twice")
+    return values
+
+
+def stored(line: dict[str, Any]) -> tuple[bool, dict[str, bool]]:
+    """The verdict that stands beside an answer."""
+    return line["passed"], line["fields"]
+
+
 def verdict(line: dict[str, Any]) -> tuple[bool, dict[str, bool]]:
     """Whether an answer is right, and which of the reference's fields are."""
     reference = line["reference"]
     if isinstance(reference, str):
         return fold(line["answer"]) == fold(reference), {}
     try:
-        value = json.loads(line["answer"], parse_constant=refuse)
+        value = json.loads(line["answer"], parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
     except (ValueError, RecursionError):
         return False, dict.fromkeys(reference, False) if isinstance(reference, dict) else {}
     fields = {}
@@ -87,11 +115,11 @@ def interval(scores: Scores) -> list[float]:
     return bootstrap(lambda seeds: sum(scores[seed] for seed in seeds) / len(seeds), list(scores))
 
 
-def by_prompt(lines: list[dict[str, Any]], passed: Any) -> Scores:
+def by_prompt(lines: list[dict[str, Any]], passed: list[bool]) -> Scores:
     """Share of the answers to each prompt that pass."""
     found: dict[str, list[bool]] = {}
-    for line in lines:
-        found.setdefault(line["seed_id"], []).append(passed(line))
+    for line, right in zip(lines, passed, strict=True):
+        found.setdefault(line["seed_id"], []).append(right)
     return {seed: sum(verdicts) / len(verdicts) for seed, verdicts in found.items()}
 
 
@@ -121,19 +149,25 @@ def shown(value: Any) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def check_arms(report: dict[str, Any], answers: dict[str, list[dict[str, Any]]], checker: Checker) -> dict[str, Scores]:
+def check_arms(report: dict[str, Any], answers: Answers, judge: Judge, checker: Checker) -> dict[str, Scores]:
     """Each arm and its fields; returns the scores by prompt."""
     scores = {}
     for arm, said in report["arms"].items():
         lines = answers[arm]
-        scores[arm] = by_prompt(lines, lambda line: verdict(line)[0])
+        verdicts = [judge(line) for line in lines]
+        scores[arm] = by_prompt(lines, [passed for passed, _ in verdicts])
         check_score(arm, said, scores[arm], checker)
         checker.check(f"{arm}: unfinished", said["unfinished"], sum(not line["finished"] for line in lines))
-        names = {name for line in lines for name in verdict(line)[1]}
+        lengths = sorted(line["tokens"] for line in lines if line["tokens"] is not None)
+        found = [lengths[len(lengths) // 2], lengths[int(0.95 * len(lengths))]] if lengths else None
+        told = said["answer_tokens"] and [said["answer_tokens"]["median"], said["answer_tokens"]["p95"]]
+        checker.check(f"{arm}: answer tokens, median and p95", told, found)
+        names = {name for _, fields in verdicts for name in fields}
         checker.check(f"{arm}: fields", sorted(said["fields"]) == sorted(names), True)
-        for name, told in said["fields"].items():
-            having = [line | {"right": verdict(line)[1][name]} for line in lines if name in verdict(line)[1]]
-            check_score(f"{arm}, field {name}", told, by_prompt(having, lambda line: line["right"]), checker)
+        for name, field in said["fields"].items():
+            having = [(line, fields[name]) for line, (_, fields) in zip(lines, verdicts, strict=True) if name in fields]
+            right = by_prompt([line for line, _ in having], [has for _, has in having])
+            check_score(f"{arm}, field {name}", field, right, checker)
     return scores
 
 
@@ -171,32 +205,42 @@ def check_gap(report: dict[str, Any], scores: dict[str, Scores], checker: Checke
     said = report["gap_recovered"]
     low = bootstrap(lambda drawn: lead(drawn) / len(drawn), seeds)[0]
     if said["value"] is None:
-        checker.check("gap recovered: refused", True, low <= 1 / len(seeds))
+        checker.check("gap recovered: refused", True, low <= 1 / len(seeds) or len(seeds) < FEWEST)
         return
     checker.check("gap recovered: given", True, low > -1 / len(seeds))
     checker.check("gap recovered: value", said["value"], share(seeds))
     checker.interval("gap recovered: interval", said["interval"], bootstrap(share, seeds), exact=False, n=len(seeds))
 
 
-def main(run: Path) -> int:
+def read(path: Path) -> list[dict[str, Any]]:
+    """A JSON Lines file."""
+    # Not splitlines(): an answer may hold characters that are line ends to Python and not to JSON.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def main(run: Path, *, trust: bool) -> int:
     """The exit code: 1 where anything differs."""
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    answers = {
-        arm: [json.loads(line) for line in (run / "answers" / f"{arm}.jsonl").read_text(encoding="utf-8").splitlines()]
-        for arm in report["arms"]
-    }
+    answers = {arm: read(run / "answers" / f"{arm}.jsonl") for arm in report["arms"]}
+    asked = {line["seed_id"]: line["reference"] for line in read(run / "answers" / "prompts.jsonl")}
     checker = Checker()
     for arm, lines in answers.items():
-        stored = [(line["passed"], line["fields"]) for line in lines]
-        checker.check(
-            f"{arm}: verdicts that differ", 0, sum(verdict(a) != b for a, b in zip(lines, stored, strict=True))
-        )
-    scores = check_arms(report, answers, checker)
-    check_differences(report, scores, checker)
-    check_gap(report, scores, checker)
+        checker.check(f"{arm}: answers every prompt", asked.keys() == {line["seed_id"] for line in lines}, True)
+        foreign = sum(asked.get(line["seed_id"]) != line["reference"] for line in lines)
+        checker.check(f"{arm}: references that differ from prompts.jsonl", 0, foreign)
+        if not trust:
+            checker.check(f"{arm}: verdicts that differ", 0, sum(verdict(line) != stored(line) for line in lines))
+    scores = check_arms(report, answers, stored if trust else verdict, checker)
+    if all(found.keys() == asked.keys() for found in scores.values()):  # else said above, and nothing can be paired
+        check_differences(report, scores, checker)
+        check_gap(report, scores, checker)
     print(f"{checker.wrong} differ" if checker.wrong else "all agree")
     return 1 if checker.wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--trust-passed", action="store_true")
+    given = parser.parse_args()
+    sys.exit(main(given.run, trust=given.trust_passed))

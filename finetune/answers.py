@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune import runs
+from finetune.data import say
 from finetune.heldout import Prompt
 
 Lines = list[dict[str, Any]]
@@ -62,13 +63,34 @@ class Shelf:
         paths = [path for path in sorted(self.folder.glob("*.jsonl")) if path.suffixes == [".jsonl"]]
         return {path.stem: runs.read_lines(path) for path in paths if path.stem != PROMPTS}
 
-    def kept(self, arm: str, made_with: Mapping[str, Any]) -> tuple[Lines, float] | None:
-        """An arm's answers and the seconds they took, if they were made with just this; else None."""
+    def kept(self, arm: str, made_with: Mapping[str, Any], prompts: Sequence[Prompt]) -> tuple[Lines, float] | None:
+        """An arm's answers and the seconds they took, if they were made with just this; else None, and says why.
+
+        They are judged anew: the judge may have learnt since.
+        """
         facts = self._facts(arm)
-        path = self.folder / f"{arm}.jsonl"
-        if facts.get("made_with") != made_with or not path.exists():
+        before = facts.get("made_with")
+        if not isinstance(before, dict):
             return None
-        return runs.read_lines(path), float(facts.get("seconds", 0.0))
+        if before != made_with:
+            changed = ", ".join(name for name in made_with if before.get(name) != made_with[name]) or "something else"
+            say(f"{arm}: answers of before are made anew, as {changed} changed")
+            return None
+        try:
+            lines = runs.read_lines(self.folder / f"{arm}.jsonl")
+            found = [
+                line(prompt, one["sample"], one["answer"], finished=one["finished"], tokens=one["tokens"])
+                for prompt, one in zip(prompts, lines, strict=True)
+                if prompt.seed_id == one["seed_id"]
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            found = []
+        if len(found) != len(prompts):
+            say(f"{arm}: answers of before are made anew, as their file is damaged")
+            return None
+        if found != lines:
+            runs.write_text(self.folder / f"{arm}.jsonl", runs.dump_lines(found))
+        return found, float(facts.get("seconds", 0.0))
 
     def keep(self, arm: str, lines: Lines, made_with: Mapping[str, Any] | None, seconds: float) -> None:
         """Writes an arm's answers; without `made_with` they are not looked for again."""
@@ -82,13 +104,17 @@ class Shelf:
     def begun(self, arm: str, made_with: Mapping[str, Any]) -> tuple[dict[int, dict[str, Any]], float]:
         """Answers of an arm that was interrupted, by the prompt's place, and the seconds they took."""
         path = self._partial(arm)
-        lines = runs.read_lines(path) if path.exists() else []
-        if not lines or lines[0] != {"made_with": made_with}:
-            runs.write_text(path, runs.dump_lines([{"made_with": dict(made_with)}]))
-            return {}, 0.0
+        try:
+            head, *lines = runs.read_lines(path)
+            found = {int(one["place"]): one["line"] for one in lines}
+            seconds = sum(float(one["seconds"]) for one in lines)
+        except (OSError, ValueError, KeyError, TypeError):  # none yet, none whole, or damaged
+            head, lines, found, seconds = None, [], {}, 0.0
+        if head != {"made_with": made_with}:
+            head, lines, found, seconds = {"made_with": dict(made_with)}, [], {}, 0.0
         # What a kill cut short goes, so that what is appended begins on a line of its own.
-        runs.write_text(path, runs.dump_lines(lines))
-        return {one["place"]: one["line"] for one in lines[1:]}, sum(one["seconds"] for one in lines[1:])
+        runs.write_text(path, runs.dump_lines([head, *lines]))
+        return found, seconds
 
     def add(self, arm: str, found: Mapping[int, dict[str, Any]], seconds: float) -> None:
         """Appends answers of an arm that is under way."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from finetune import runs
 from finetune.answers import Lines, Shelf, line
 from finetune.config import RunConfig
@@ -16,7 +18,7 @@ from finetune.data import Dataset, say
 from finetune.generation import greedy_batches
 from finetune.heldout import Prompt
 from finetune.rendering import Renderer
-from finetune.student import Base, load_base, load_student, stated_dtype
+from finetune.student import Base, fast_dtype, load_base, load_student, stated_dtype
 
 BASES = ("base", "base_instruction")
 ARMS = (*BASES, "teacher", "student", "unfiltered")
@@ -44,9 +46,10 @@ class Arm:
     def made_with(self, data: Dataset, prompts: int, max_new_tokens: int) -> dict[str, Any]:
         """All that decides the answers; the same gives the same."""
         where = runs.ADAPTER if self.adapted else runs.WEIGHTS
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return {
             "model": self.config.model,
-            "dtype": self.config.compute.dtype,
+            "dtype": str(stated_dtype(self.config) or fast_dtype(device)).removeprefix("torch."),
             "quantised": self.config.method == "qlora",
             "student_sha256": _digest(self.run / where) if self.trained else None,
             "instruction": self.instruction,
@@ -89,7 +92,7 @@ class Sitting:
         speaker = _Speaker()
         for arm in arms:
             made_with = arm.made_with(self.data, len(self.prompts), self.max_new_tokens)
-            kept = self.shelf.kept(arm.name, made_with)
+            kept = self.shelf.kept(arm.name, made_with, self.prompts)
             if kept is None:
                 kept = self._answers(arm, made_with, speaker)
                 self.shelf.keep(arm.name, kept[0], made_with, kept[1])
@@ -146,7 +149,8 @@ def _ids(renderer: Renderer, prompt: Prompt, instruction: str | None) -> tuple[i
 
 def _digest(folder: Path) -> str:
     whole = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    # The weights, and what says how they are used (an adapter's scale).
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json")]):
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()

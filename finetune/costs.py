@@ -25,10 +25,11 @@ def bill(spent: Spent) -> dict[str, Any]:
     hours, rate = sum(spent.minutes[part] for part in ("collect", "train")) / 60, spent.usd_per_hour
     machine = None if rate is None else hours * rate
     total = spent.harvest_usd + (machine or 0.0)
+    priced = "the machine's price, which is not given" if machine is None else f"{machine:.6f}"
     return {
         "harvest": _item(spent.harvest_usd, "USD", "as the teacher's answers were billed"),
         "machine": _item(machine, "USD", _told(rate, f"{hours:.3f} h of collecting and training x {rate} USD/h")),
-        "student_to_be": _item(total, "USD", f"{spent.harvest_usd:.6f} + {machine or 0.0:.6f}"),
+        "student_to_be": _item(total, "USD", f"{spent.harvest_usd:.6f} + {priced}"),
         **_answers(spent),
         "break_even": _break_even(spent, total),
         **_per_point(spent, total, hours),
@@ -37,7 +38,8 @@ def bill(spent: Spent) -> dict[str, Any]:
 
 def _answers(spent: Spent) -> dict[str, Any]:
     teacher, student = spent.teacher_usd, _student_usd(spent)
-    told = _told(spent.usd_per_hour, f"{spent.student_s} s x {spent.usd_per_hour} USD/h ÷ 3600 x 1,000")
+    each = None if spent.student_s is None else round(spent.student_s, 6)
+    told = _told(spent.usd_per_hour, f"{each} s x {spent.usd_per_hour} USD/h ÷ 3600 x 1,000")
     return {
         "teacher_per_1000_answers": _item(
             None if teacher is None else 1000 * teacher, "USD", "mean of the held-out answers' own cost x 1,000"
@@ -67,8 +69,9 @@ def _per_point(spent: Spent, total: float, hours: float) -> dict[str, Any]:
         why = "none: the student is not clearly better than its base"
         return {"usd_per_point": _item(None, "USD", why), "hours_per_point": _item(None, "h", why)}
     points = POINTS * spent.lead
+    without = "; the machine's price is not given" if spent.usd_per_hour is None else ""
     return {
-        "usd_per_point": _item(total / points, "USD", f"{total:.6f} ÷ {points:.1f} points over base"),
+        "usd_per_point": _item(total / points, "USD", f"{total:.6f} ÷ {points:.1f} points over base{without}"),
         "hours_per_point": _item(hours / points, "h", f"{hours:.3f} ÷ {points:.1f} points over base"),
     }
 

@@ -16,6 +16,7 @@ from finetune.data import Dataset, open_dataset, say
 from finetune.describing import describe, usd_per_answer
 from finetune.errors import BadInput
 from finetune.heldout import heldout_prompts, overlap
+from finetune.notes import NOTES, read_notes
 from finetune.reporting import write_report
 from finetune.scoring import summarise
 
@@ -112,12 +113,16 @@ def _arms(folder: Path, config: RunConfig, instruction: str | None, unfiltered: 
     yield Arm("student", folder, config)
     if unfiltered is not None:
         other = Path(unfiltered)
+        if other.resolve() == folder.resolve():
+            raise BadInput(f"--unfiltered {other}: is RUN itself; name one trained on `harvester export --unfiltered`")
         _, other_config = _finished(other)
         if other_config.model != config.model:
             raise BadInput(
                 f"--unfiltered {other}: was trained on {other_config.model}, this run on {config.model}; name a run "
                 "that differs in its rows only"
             )
+        if (other / NOTES).exists() and not read_notes(other).unfiltered:
+            say(f"--unfiltered {other}: its dataset was filtered too; export another one with --unfiltered")
         yield Arm("unfiltered", other, other_config)
 
 

@@ -97,22 +97,35 @@ def greedy_batches(
         base: its tokenizer, stop tokens and device.
         renderer: takes thoughts out of the answers.
         prompts: token ids, unpadded. One that fills the model's context is answered with nothing, unfinished.
-        max_new_tokens: bound on each answer.
+        max_new_tokens: bound on each answer, as the model's context is.
         batch_size: prompts at once; fewer where the memory of a GPU does not suffice.
         label: what the progress line calls this.
     """
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    rooms = [room(base, len(prompt), max_new_tokens) for prompt in prompts]
+    if full := sum(left <= 0 for left in rooms):
+        say(f"{label}: {full} of {len(prompts)} prompts fill the model's context of {base.context} tokens: no answer")
     done, talked = 0, time.monotonic()
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        fitting = [place for place in places if room(base, len(prompts[place]), max_new_tokens) > 0]
-        answers = _batch(model, base, renderer, [prompts[place] for place in fitting], max_new_tokens)
+    for places in _batches(order, rooms, max_new_tokens, batch_size):
+        left = rooms[places[0]]
+        if left > 0:
+            answers = _batch(model, base, renderer, [prompts[place] for place in places], left)
+        else:
+            answers = [Answer(text="", finished=False, tokens=0)] * len(places)
         done += len(places)
-        too_long = [(place, Answer(text="", finished=False, tokens=0)) for place in places if place not in fitting]
-        yield [*zip(fitting, answers, strict=True), *too_long]
+        yield [*zip(places, answers, strict=True)]
         if time.monotonic() - talked >= TALK_EVERY_S:
             talked = time.monotonic()
             say(f"{label}: {done}/{len(prompts)}")
+
+
+def _batches(order: Sequence[int], rooms: Sequence[int], most: int, batch_size: int) -> Iterator[list[int]]:
+    """Places that are answered together: all with the same room, as one near the context's end would cut the others."""
+    roomy = [place for place in order if rooms[place] == most]
+    for start in range(0, len(roomy), batch_size):
+        yield roomy[start : start + batch_size]
+    for place in order[len(roomy) :]:
+        yield [place]
 
 
 def room(base: Base, prompt_tokens: int, max_new_tokens: int) -> int:
@@ -123,8 +136,6 @@ def room(base: Base, prompt_tokens: int, max_new_tokens: int) -> int:
 def _batch(
     model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
 ) -> list[Answer]:
-    if not prompts:
-        return []
     try:
         return _generated(model, base, renderer, prompts, max_new_tokens)
     except torch.cuda.OutOfMemoryError:
@@ -149,7 +160,7 @@ def _generated(
     for row, prompt in enumerate(prompts):
         ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask_BT[row, longest - len(prompt) :] = 1
-    settings = greedy_settings(base, max_new_tokens=room(base, longest, max_new_tokens))
+    settings = greedy_settings(base, max_new_tokens=max_new_tokens)
     out_BT = model.generate(
         input_ids=ids_BT.to(base.device), attention_mask=mask_BT.to(base.device), generation_config=settings
     )

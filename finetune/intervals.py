@@ -13,6 +13,8 @@ Z_95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
 RESAMPLES = 10_000
 SEED = 0
+FEWEST = 6
+"""Prompts below which not even a lead on every one is clear of chance (sign test: 2 · 0.5⁵ > 5 %)."""
 
 Interval = tuple[float, float]
 
@@ -50,13 +52,16 @@ def wilson(passed: int, n: int) -> Interval:
 def gap_recovered(base: Sequence[float], teacher: Sequence[float], student: Sequence[float]) -> Gap:
     """The share of the teacher's lead over the base that the student has, with a paired bootstrap over prompts.
 
-    Refused when the 95 % interval of teacher - base is not above 0: the ratio of two noises means nothing.
+    Refused when the 95 % interval of teacher - base is not above 0: the ratio of two noises means nothing. And for a
+    handful of prompts, of which a bootstrap would draw the same ones again and call them sure.
 
     Args:
         base: score of each prompt.
         teacher: the same prompts in the same order.
         student: the same prompts in the same order.
     """
+    if len(base) < FEWEST:
+        return Gap(None, None, f"{len(base)} prompts are too few to tell a lead from chance; {FEWEST} are the fewest")
     means_AR = _resampled_means(torch.tensor([list(base), list(teacher), list(student)], dtype=torch.float64))
     lead_R, gain_R = means_AR[1] - means_AR[0], means_AR[2] - means_AR[0]
     low, high = _percentiles(lead_R)

@@ -86,7 +86,9 @@ def comparison_html(found: Comparison) -> str:
             found.names, found.runs, found.same_prompts, (None, *found.changes), strict=True
         )
     ]
-    settings = [(name, *(words.plain(value, "none") for value in values)) for name, values in found.settings.items()]
+    settings = [
+        (name, *(words.plain(value, words.NOT_SET) for value in values)) for name, values in found.settings.items()
+    ]
     charts = [chart for chart in (_scores(found), _losses(found)) if chart is not None]
     return render("compare.html.j2", found=found, members=members, settings=settings, charts=charts)
 
@@ -126,7 +128,7 @@ def comparison_table(found: Comparison) -> str:
             said = f"{words.points(change.value)} points (95 % interval {words.points_span(change.interval)})"
         rows.append(f"student of {change.run} - student of {change.than}: {said}")
     rows += [""] + [
-        f"{name}: {' | '.join(words.plain(value, 'none') for value in values)}"
+        f"{name}: {' | '.join(words.plain(value, words.NOT_SET) for value in values)}"
         for name, values in found.settings.items()
     ]
     return words.ascii_spaces("\n".join(rows).rstrip())
@@ -178,7 +180,7 @@ def _scores(found: Comparison) -> Chart | None:
         for place, (name, run) in enumerate(zip(found.names, found.runs, strict=True))
         if STUDENT in run.report.arms
     ]
-    axis = "held-out prompts the student answers right, % (with 95 % interval)"
+    axis = "held-out prompts answered right, % (95 % interval)"
     return ranges("chart-scores", "Students' scores", axis, rows, ends=(0, 100)) if rows else None
 
 

@@ -52,7 +52,7 @@ def report_html(run: Run) -> str:
         bill=bill(run.report),
         data=None if run.report.data is None else data_card(run.report.data),
         made_of=_made_of(run),
-        settings=[(name, words.plain(value, "none")) for name, value in run.config.items()],
+        settings=[(name, words.plain(value, words.NOT_SET)) for name, value in run.config.items()],
     )
 
 

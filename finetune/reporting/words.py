@@ -10,6 +10,8 @@ from markupsafe import Markup
 from finetune.reporting.reading import Arm, Difference, Report
 
 NOT_RECORDED = "not recorded"
+NOT_SET = "not set"
+"""A setting whose null stands for what the program chooses."""
 GAP = "\u00a0"
 """Between a number and its unit: they stay on one line."""
 MINUS = "\u2212"

@@ -46,3 +46,14 @@ def test_what_is_not_given_says_why(changed: dict[str, float | None], name: str,
     item = bill(replace(SPENT, **changed))[name]
     assert item["value"] is None
     assert reason in item["how"]
+
+
+def test_sums_without_the_machine_s_price_say_so() -> None:
+    found = bill(replace(SPENT, usd_per_hour=None))
+    assert found["student_to_be"] == {
+        "value": 6.0,
+        "unit": "USD",
+        "how": "6.000000 + the machine's price, which is not given",
+    }
+    assert found["usd_per_point"]["value"] == pytest.approx(6.0 / 50)
+    assert found["usd_per_point"]["how"].endswith("the machine's price is not given")

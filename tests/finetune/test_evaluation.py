@@ -126,13 +126,55 @@ def test_answers_are_made_again_only_where_something_changed(
     said = capsys.readouterr().err
     assert "base: answers of before are kept" in said
     assert "student: answers of before are kept" in said
-    assert "base_instruction: answers of before are kept" not in said
+    assert "base_instruction: answers of before are made anew, as instruction changed" in said
     after = {path.name: path.stat().st_mtime_ns for path in (run_folder / "answers").glob("*.json")}
     assert {name for name in stamps if stamps[name] != after[name]} == {"base_instruction.json"}
     assert again["arms"]["student"] == first["arms"]["student"]
     capsys.readouterr()
     evaluate(run_folder, max_new_tokens=5)
-    assert "are kept" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "student: answers of before are made anew, as max_new_tokens changed" in said
+    assert "are kept" not in said
+
+
+def test_kept_answers_are_judged_anew(run_folder: Path) -> None:
+    first = evaluate(run_folder, max_new_tokens=4)
+    path = run_folder / "answers" / "student.jsonl"
+    before = path.read_text()
+    path.write_text(before.replace('"passed": false', '"passed": true'))  # as an older judge may have found
+    assert path.read_text() != before
+    assert evaluate(run_folder, max_new_tokens=4)["arms"] == first["arms"]
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("damage", ["no JSON\n", "", '{"seed_id": "another"}\n'])
+def test_damaged_answers_are_made_anew(run_folder: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first = evaluate(run_folder, max_new_tokens=4)
+    for name in ("student.jsonl", "base.partial.jsonl"):
+        (run_folder / "answers" / name).write_text(damage)
+    (run_folder / "answers" / "base.json").write_text("[")
+    capsys.readouterr()
+    assert evaluate(run_folder, max_new_tokens=4)["arms"] == first["arms"]
+    said = capsys.readouterr().err
+    assert "student: answers of before are made anew, as their file is damaged" in said
+    assert "base_instruction: answers of before are kept" in said
+
+
+def test_an_adapter_used_at_another_scale_answers_anew(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(run_folder, max_new_tokens=4)
+    path = run_folder / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": 999}))
+    capsys.readouterr()
+    evaluate(run_folder, max_new_tokens=4)
+    assert "student: answers of before are made anew, as student_sha256 changed" in capsys.readouterr().err
+
+
+def test_a_damaged_adapter_is_one_clear_line(run_folder: Path, finetune: Command) -> None:
+    (run_folder / "adapter" / "adapter_model.safetensors").write_bytes(b"no weights")
+    code, out, err = finetune("evaluate", run_folder)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "adapter cannot be loaded" in err
 
 
 def test_an_interrupted_evaluation_keeps_the_answers_that_are_there(
@@ -168,11 +210,12 @@ def test_an_interrupted_evaluation_keeps_the_answers_that_are_there(
 
 
 def test_the_control_trained_on_unfiltered_rows_is_an_arm(
-    run_folder: Path, tmp_path: Path, tiny_folder: Path, toy_dataset: Path
+    run_folder: Path, tmp_path: Path, tiny_folder: Path, toy_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"model": str(tiny_folder), "optimiser": {"learning_rate": 0.05}, "training": {"epochs": 4}}
     train(toy_dataset, tmp_path / "control", make_config(settings))
     found = evaluate(run_folder, max_new_tokens=4, unfiltered=tmp_path / "control")
+    assert "its dataset was filtered too" in capsys.readouterr().err
     assert found["arms"]["unfiltered"]["n"] == 6
     assert [one["than"] for one in found["differences"]] == ["base", "base_instruction", "teacher", "unfiltered"]
     answers = read_answers(run_folder / "answers")
@@ -190,6 +233,11 @@ def test_a_control_on_another_base_is_refused(run_folder: Path, tmp_path: Path) 
         (other / name).write_text((run_folder / name).read_text().replace("tiny-model", "another-model"))
     with pytest.raises(BadInput, match=r"--unfiltered .*differs in its rows only"):
         evaluate(run_folder, unfiltered=other)
+
+
+def test_the_run_itself_is_no_control(run_folder: Path) -> None:
+    with pytest.raises(BadInput, match=r"--unfiltered .* is RUN itself"):
+        evaluate(run_folder, unfiltered=run_folder)
 
 
 def test_a_student_of_which_every_weight_was_trained_is_measured_against_its_base(

@@ -72,13 +72,39 @@ def test_an_answer_cut_at_the_limit_says_so(base: Base, renderer: Renderer) -> N
     assert not answer.finished
 
 
-def test_a_prompt_that_fills_the_context_is_answered_with_nothing(base: Base, renderer: Renderer) -> None:
+def test_a_prompt_that_fills_the_context_is_answered_with_nothing(
+    base: Base, renderer: Renderer, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert base.context == 512
-    short, full, nearly = ask(renderer, "a"), ask(renderer, "x" * 600), ask(renderer, "a" * 480)
-    answers = greedy(base.model, base, renderer, [short, full, nearly], max_new_tokens=40)
-    assert (answers[1].text, answers[1].finished, answers[1].tokens) == ("", False, 0)
-    assert answers[2].tokens <= 512 - len(nearly)
-    assert answers[0] == greedy(base.model, base, renderer, [short], max_new_tokens=512 - len(nearly))[0]
+    answer = greedy(base.model, base, renderer, [ask(renderer, "x" * 600)], max_new_tokens=4)[0]
+    assert (answer.text, answer.finished, answer.tokens) == ("", False, 0)
+    assert "1 of 1 prompts fill the model's context of 512 tokens: no answer" in capsys.readouterr().err
+
+
+def test_the_context_bounds_an_answer_and_not_its_neighbours(base: Base, renderer: Renderer) -> None:
+    short, nearly, nearer = ask(renderer, "a"), ask(renderer, "a" * 470), ask(renderer, "a" * 480)
+    answers = greedy(base.model, base, renderer, [nearer, short, nearly], max_new_tokens=40)
+    assert [answer.tokens for answer in answers] == [512 - len(nearer), 40, 512 - len(nearly)]
+    assert answers[1] == greedy(base.model, base, renderer, [short], max_new_tokens=40)[0]
+
+
+def test_a_batch_that_a_gpu_s_memory_does_not_hold_is_halved(
+    base: Base, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [ask(renderer, words) for words in PROMPTS]
+    plain = greedy(base.model, base, renderer, prompts, max_new_tokens=6)
+    answer, most = base.model.generate, 2
+
+    def generate_in_little_memory(**given: Any) -> Any:
+        if len(given["input_ids"]) > most:
+            raise torch.cuda.OutOfMemoryError
+        return answer(**given)
+
+    monkeypatch.setattr(base.model, "generate", generate_in_little_memory)
+    assert greedy(base.model, base, renderer, prompts, max_new_tokens=6) == plain
+    most = 0
+    with pytest.raises(BadInput, match="does not hold one prompt"):
+        greedy(base.model, base, renderer, prompts, max_new_tokens=6)
 
 
 def test_tokens_are_counted_with_the_one_that_ends_the_turn(base: Base, renderer: Renderer) -> None:

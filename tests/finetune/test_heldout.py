@@ -24,3 +24,9 @@ def test_a_test_row_without_reference_is_named(tmp_path: Path) -> None:
     data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2)]}))
     with pytest.raises(BadInput, match="row row2-0: column 'reference' is null"):
         heldout_prompts(data, None)
+
+
+def test_a_dataset_without_test_split_is_refused(tmp_path: Path) -> None:
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)]}))
+    with pytest.raises(BadInput, match=r"no split 'test' \(found: train\)"):
+        heldout_prompts(data, None)

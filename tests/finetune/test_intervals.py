@@ -1,10 +1,12 @@
 import math
+import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.intervals import gap_recovered, interval, wilson
+from finetune import intervals
+from finetune.intervals import gap_recovered, interval, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,60 @@ def test_gap_is_refused_when_the_lead_may_be_none() -> None:
 def test_gap_is_refused_when_the_teacher_is_worse() -> None:
     gap = gap_recovered([1.0] * 30, [0.0] * 30, [1.0] * 30)
     assert "lies below 0" in (gap.refusal or "")
+
+
+def test_gap_is_refused_for_a_handful_of_prompts() -> None:
+    # A bootstrap of one prompt is sure of everything.
+    assert gap_recovered([0.0] * 5, [1.0] * 5, [1.0] * 5).refusal == (
+        "5 prompts are too few to tell a lead from chance; 6 are the fewest"
+    )
+    assert gap_recovered([0.0] * 6, [1.0] * 6, [1.0] * 6).interval == (1.0, 1.0)
+
+
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "RESAMPLES", 400)
+
+
+SCORES = st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=30)
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_bootstraps_stay_in_bounds_and_turn_with_their_sign() -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(SCORES, st.randoms(use_true_random=False))
+    def holds(one: list[float], dice: random.Random) -> None:
+        other = dice.choices([0.0, 0.5, 1.0], k=len(one))
+        low, high = interval(one)
+        assert 0 <= low <= high <= 1
+        value, (below, above) = paired_difference(one, other)
+        assert -1 <= below <= above <= 1
+        turned, (lowest, highest) = paired_difference(other, one)
+        assert turned == pytest.approx(-value)
+        # Ranks k and n + 1 - k: what is cut off below is cut off above.
+        assert (lowest, highest) == (pytest.approx(-above), pytest.approx(-below))
+        assert paired_difference(one, one) == (0.0, (0.0, 0.0))
+
+    holds()
+
+
+@pytest.mark.parametrize("lead", [4, 5])
+@pytest.mark.parametrize("gain", [0, 3, 60])
+def test_a_gap_s_ends_are_numbers_though_some_resamples_have_no_lead(lead: int, gain: int) -> None:
+    gap = gap_recovered([0.0] * 60, [1.0] * lead + [0.0] * (60 - lead), [1.0] * gain + [0.0] * (60 - gain))
+    assert gap.interval is not None
+    assert all(map(math.isfinite, gap.interval))
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_the_gap_s_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    dice = random.Random(0)  # noqa: S311 - not a secret
+    base, teacher, student = 0.1, 0.85, 0.7
+    truth, held, rounds = (student - base) / (teacher - base), 0, 200
+    for _ in range(rounds):
+        hard = [dice.random() for _ in range(80)]  # the same prompt is hard for all: what pairing is for
+        answered = ([float(level < share) for level in hard] for share in (base, teacher, student))
+        found = gap_recovered(*answered).interval
+        assert found is not None
+        held += found[0] <= truth <= found[1]
+    assert 0.9 <= held / rounds <= 0.99

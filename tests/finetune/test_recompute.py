@@ -27,6 +27,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> P
                 make_row(n, prompt=f"p{n}", answer=answer, reference={"name": "Ann", "amount": n}, sample=sample)
             )
     test.append(make_row(50, prompt="p50", answer="Zo\u0065\u0308  x", reference="Zo\u00eb x"))
+    twice = '{"a": 1, "a": 1}'  # refused, though the last one would be right
+    test.append(make_row(52, prompt="p52", answer=twice, reference={"a": 1}))
+    line_ends = "one\u2028two\x85three"
+    test.append(make_row(53, prompt="p53", answer=line_ends, reference=line_ends))
     test.append(make_row(51, prompt="p51", answer="[1, 2.0]", reference=[1, 2]))
     dataset = write_dataset(folder / "d", {"train": [make_row(99)], "test": test})
     train(dataset, folder / "run", make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
@@ -34,8 +38,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> P
     return folder / "run"
 
 
-def recompute(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), str(folder)], capture_output=True, text=True, check=False)
+def recompute(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), *more], capture_output=True, text=True, check=False
+    )
 
 
 def test_an_independent_script_comes_to_the_same_numbers(run_folder: Path) -> None:
@@ -57,3 +63,27 @@ def test_an_answer_changed_afterwards_is_noticed(run_folder: Path) -> None:
     assert done.returncode == 1
     assert "DIFFERS teacher: verdicts that differ: report 0, here 1" in done.stdout
     assert "DIFFERS teacher: score" in done.stdout
+
+
+def test_verdicts_changed_with_the_score_are_noticed_unless_they_are_trusted(run_folder: Path) -> None:
+    path = run_folder / "answers" / "student.jsonl"
+    before = path.read_text()
+    path.write_text(before.replace('"passed": false', '"passed": true'))
+    told, trusted = recompute(run_folder), recompute(run_folder, "--trust-passed")
+    path.write_text(before)
+    assert "DIFFERS student: verdicts that differ" in told.stdout
+    assert "DIFFERS student: score" not in told.stdout  # the answers themselves still say what the report says
+    assert "DIFFERS student: score: report 0.000000, here 1.000000" in trusted.stdout
+    assert (told.returncode, trusted.returncode) == (1, 1)
+    assert recompute(run_folder, "--trust-passed").returncode == 0
+
+
+def test_an_answer_taken_away_is_noticed(run_folder: Path) -> None:
+    path = run_folder / "answers" / "student.jsonl"
+    before = path.read_text()
+    path.write_text(before.partition("\n")[2])
+    done = recompute(run_folder)
+    path.write_text(before)
+    assert done.returncode == 1
+    assert "DIFFERS student: answers every prompt" in done.stdout
+    assert not done.stderr

@@ -117,6 +117,25 @@ def test_what_a_model_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
     assert not set(written) & set("\x00\x1b\ud800")
 
 
+def test_what_an_older_dataset_left_out_is_not_recorded_rather_than_nothing(run_folder: Path) -> None:
+    edit(run_folder / "report.json", lambda report: report["data"].update(terms=None, left_out={}))
+    text = page_of(run_folder).text
+    assert "What collecting left out: not recorded" in text
+    assert "No row was left out" not in text
+
+
+def test_each_cost_has_a_name_and_its_sum_and_the_harvest_stands_there_once(run_folder: Path) -> None:
+    cost = {
+        "harvest": {"value": 0.4213, "unit": "USD", "how": "as the teacher's answers were billed"},
+        "usd_per_point": {"value": None, "unit": "USD", "how": "none: the student is not clearly better"},
+    }
+    edit(run_folder / "report.json", lambda report: report.update(cost=cost))
+    text = page_of(run_folder).text
+    assert text.count("0.4213 USD") == 1
+    assert "A point over the base, in money none: the student is not clearly better not given" in text
+    assert "collect 4.92 + train 2.38 + evaluate 2.06 min 9.4 min" in text
+
+
 def test_a_basis_that_a_user_claimed_is_shown_as_that(run_folder: Path) -> None:
     claimed = {**TERMS, "verdict": "forbidden", "basis": "our <own> contract", "accepted_by": "Ann"}
     edit(run_folder / "report.json", lambda report: report["data"].update(terms=[claimed]))

@@ -1,0 +1,90 @@
+"""A folder in which the pages' commands run without a network: a stand-in for the teacher, a tiny student. A helper."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+import torch
+import transformers
+import yaml
+from provider import Provider
+from toys import make_tokenizer
+
+from finetune.cli import main as finetune
+from harvester.cli import main as harvester
+
+MAINS = {"harvester": harvester, "finetune": finetune}
+SEEDS = {"seeds": 12, "dev": 4, "heldout": 8}
+
+
+def make_model(folder: Path) -> Path:
+    """A random Llama that stands for every base that a page names."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_recipe(folder: Path, provider: Provider) -> None:
+    """A recipe with all three splits; one answer of train is rejected."""
+    folder.mkdir(parents=True)
+    for name, count in SEEDS.items():
+        lines = [
+            json.dumps({"text": f"{name} {number}", "reference": {"said": f"{name} {number}"}})
+            for number in range(count)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines))
+    (folder / "answer.j2").write_text("Repeat as JSON:\n{{ text }}\n")
+    recipe = {
+        "name": "orders",
+        "teacher": {"base_url": provider.url, "model": "toy-1", "local": True, "sampling": {"max_tokens": 50}},
+        "steps": [{"name": "answer", "prompt": "answer.j2", "verify": {"json_schema": {"type": "object"}}}],
+        "student": {"prompt": "answer.j2", "instruction": "Answer with JSON."},
+        "terms": {"teacher": {"license": "Apache-2.0"}},
+    }
+    splits = {name: {"path": f"{name}.jsonl", "license": "CC0-1.0"} for name in SEEDS}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | splits))
+
+
+def answer(text: str) -> str:
+    """What the stand-in says to a prompt's last line."""
+    return "prose" if text == "seeds 3" else json.dumps({"said": text})
+
+
+def run(words: list[str], model: Path) -> None:
+    """Runs a command of a page in this process; whatever base it names, the tiny one is trained."""
+    if words[:2] == ["finetune", "train"]:
+        if "--model" in words:
+            place = words.index("--model")
+            words = words[:place] + words[place + 2 :]
+        words = [*words, "--model", str(model)]
+    code: int | str | None = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        try:
+            MAINS[words[0]]()
+        except SystemExit as left:
+            code = left.code
+    assert not code, f"{' '.join(words)}: exit code {code}"
+
+
+def run_script(line: str) -> None:
+    """Runs `python examples/… ARGUMENTS`."""
+    _, script, *arguments = line.split()
+    done = subprocess.run(
+        [sys.executable, str(pages.ROOT / script), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"

@@ -1,0 +1,50 @@
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from toys import make_row, write_dataset
+
+from finetune.data import open_dataset
+from finetune.describing import POINTS, describe, usd_per_answer
+from finetune.runs import Facts
+
+FACTS = Facts(
+    status="trained", config_sha256="", dataset="", dataset_sha256="", recipe="toy", dropped={"empty answer": 1}
+)
+BEGAN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def test_the_dataset_is_described_from_its_columns(tmp_path: Path) -> None:
+    rows = [
+        make_row(n)
+        | {
+            "teacher": "t",
+            "model": f"m{n % 2}",
+            "cost_usd": 0.01,
+            "completion_tokens": n,
+            "collected_at": BEGAN + dt.timedelta(minutes=199 - n),  # the last row first
+        }
+        for n in range(200)
+    ]
+    test = [make_row(300, reference=1) | {"cost_usd": 0.5}, make_row(301, reference=1) | {"cost_usd": None}]
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": rows, "test": test}))
+    found = describe(data, FACTS)
+    assert found["rows"] == {"train": 200, "test": 2}
+    assert (found["teachers"], found["models"], found["providers"]) == (["t"], ["m0", "m1"], [])
+    assert found["left_out"] == {"harvest": {}, "training": {"empty answer": 1}}
+    assert found["completion_tokens"][::10] == [0, pytest.approx(100, abs=1), 199]
+    minutes, usd = zip(*found["spend"], strict=True)
+    assert len(minutes) == POINTS
+    assert minutes[0] == 0
+    assert (minutes[-1], usd[-1]) == (199, pytest.approx(2.5))
+    assert list(minutes) == sorted(minutes)
+    assert list(usd) == sorted(usd)
+    assert usd_per_answer(data.path) == 0.5  # of the answers whose price is known
+
+
+def test_what_the_dataset_does_not_say_is_empty(tmp_path: Path) -> None:
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2, reference=1)]}))
+    found = describe(data, FACTS)
+    assert (found["spend"], found["completion_tokens"], found["teachers"]) == ([], [], [])
+    assert (found["terms"], found["asked"], found["seeds"]) == (None, None, [])
+    assert usd_per_answer(data.path) is None
