@@ -70,6 +70,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `folder` once it is whole."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         yield Path(scratch)
+        Path(scratch).chmod(0o755)  # both were made for their owner alone
+        for path in Path(scratch).iterdir():
+            if path.is_file():
+                path.chmod(0o644)
         shutil.rmtree(folder, ignore_errors=True)
         Path(scratch).rename(folder)
         Path(scratch).mkdir()  # what the context manager removes

@@ -72,6 +72,8 @@ def write_comparison(found: Comparison, path: Path) -> Path:
         BadInput: it cannot be written.
     """
     try:
+        if path.exists() and not path.read_bytes().lstrip().lower().startswith(b"<!doctype html>"):
+            raise BadInput(f"--out {path}: exists and is not a page; name another file")
         runs.write_text(path, comparison_html(found))
     except OSError as error:
         raise BadInput(f"--out {path}: cannot be written ({error.strerror}); name another file") from error

@@ -58,6 +58,14 @@ def test_the_command_prints_json_and_writes_a_page(two: tuple[Path, Path], tmp_p
     assert (tmp_path / "c.html").read_text().startswith("<!doctype html>")
 
 
+def test_a_file_that_is_no_page_is_never_written_over(two: tuple[Path, Path], finetune: Command) -> None:
+    before = (two[0] / "run.json").read_bytes()
+    code, _, err = finetune("compare", *two, "--out", two[0] / "run.json")
+    assert code == 2
+    assert "run.json: exists and is not a page; name another file" in err
+    assert (two[0] / "run.json").read_bytes() == before
+
+
 def test_what_cannot_be_compared_is_one_clear_line(two: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="name at least two runs, each once"):
         compare([two[0]])
