@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -225,6 +226,9 @@ class Loop:
         summed = sum(self.objective.loss(rows).item() for rows in self._passes(ordered))
         loss = self.dev_loss = self.world.total(summed) / sum(example.supervised for example in self.dev)
         self.objective.train()
+        if self.sharded:
+            sharded: Any = self.objective
+            sharded.reshard()  # no backward pass does it: what is saved next must be the shards
         if self.metrics is not None:
             self.metrics.add({"step": progress.step, "dev_loss": loss})
         (seconds,) = self.world.most(time.monotonic() - started)
