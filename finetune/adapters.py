@@ -1,7 +1,5 @@
 """Low-rank adapters: put on, saved, loaded."""
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ import peft
 import torch
 from safetensors import SafetensorError
 
+from finetune import runs
 from finetune.config import Lora, Method
 from finetune.errors import BadInput
 
@@ -60,23 +59,9 @@ def load_adapter(model: Any, folder: Path) -> Any:
 
 def save_adapter(model: Any, folder: Path) -> None:
     """Writes the adapter in peft's format; a folder is there in full or not at all."""
-    with new_folder(folder) as scratch:
+    with runs.new_folder(folder) as scratch:
         # Not the embeddings: asking whether they changed would ask the hub.
         model.save_pretrained(scratch, save_embedding_layers=False)
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` once it is whole."""
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        yield Path(scratch)
-        Path(scratch).chmod(0o755)  # both were made for their owner alone
-        for path in Path(scratch).iterdir():
-            if path.is_file():
-                path.chmod(0o644)
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(scratch).rename(folder)
-        Path(scratch).mkdir()  # what the context manager removes
 
 
 @contextmanager

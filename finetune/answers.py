@@ -58,11 +58,6 @@ class Shelf:
         ]
         runs.write_text(self.folder / f"{PROMPTS}.jsonl", runs.dump_lines(lines))
 
-    def read(self) -> dict[str, Lines]:
-        """The kept answers by arm, partial ones left out."""
-        paths = [path for path in sorted(self.folder.glob("*.jsonl")) if path.suffixes == [".jsonl"]]
-        return {path.stem: runs.read_lines(path) for path in paths if path.stem != PROMPTS}
-
     def kept(self, arm: str, made_with: Mapping[str, Any], prompts: Sequence[Prompt]) -> tuple[Lines, float] | None:
         """An arm's answers and the seconds they took, if they were made with just this; else None, and says why.
 

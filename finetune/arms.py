@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from finetune import runs
 from finetune.answers import Lines, Shelf, line
 from finetune.config import RunConfig
@@ -18,7 +16,7 @@ from finetune.data import Dataset, say
 from finetune.generation import greedy_batches
 from finetune.heldout import Prompt
 from finetune.rendering import Renderer
-from finetune.student import Base, fast_dtype, load_base, load_student, stated_dtype
+from finetune.student import Base, compute_dtype, default_device, dtype_name, load_base, load_student, stated_dtype
 
 BASES = ("base", "base_instruction")
 ARMS = (*BASES, "teacher", "student", "unfiltered")
@@ -46,10 +44,9 @@ class Arm:
     def made_with(self, data: Dataset, prompts: int, max_new_tokens: int) -> dict[str, Any]:
         """All that decides the answers; the same gives the same."""
         where = runs.ADAPTER if self.adapted else runs.WEIGHTS
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return {
             "model": self.config.model,
-            "dtype": str(stated_dtype(self.config) or fast_dtype(device)).removeprefix("torch."),
+            "dtype": dtype_name(compute_dtype(self.config, default_device())),
             "quantised": self.config.method == "qlora",
             "student_sha256": _digest(self.run / where) if self.trained else None,
             "instruction": self.instruction,

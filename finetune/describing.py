@@ -1,6 +1,5 @@
 """What the data was: a report's section on the dataset, read column by column however many rows there are."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ def describe(data: Dataset, facts: Facts) -> dict[str, Any]:
         data: the opened dataset.
         facts: the run that was trained on it.
     """
-    table = pa.concat_tables(list(_columns(data.path)))
+    table = _columns(data.path, "*", COLUMNS)
     notes = data.notes
     return {
         "recipe": notes.recipe,
@@ -52,14 +51,13 @@ def usd_per_answer(path: Path) -> float | None:
     Args:
         path: the dataset's folder.
     """
-    costs = pa.concat_tables(list(_columns(path, "test-*")))["cost_usd"]
-    mean = pc.mean(costs).as_py()
+    mean = pc.mean(_columns(path, "test-*", ["cost_usd"])["cost_usd"]).as_py()
     return None if mean is None else float(mean)
 
 
-def _columns(path: Path, files: str = "*") -> Iterator[Any]:
-    for file in sorted(path.glob(f"data/{files}.parquet")):
-        yield pq.read_table(file, columns=COLUMNS)
+def _columns(path: Path, files: str, columns: list[str]) -> Any:
+    found = sorted(path.glob(f"data/{files}.parquet"))
+    return pa.concat_tables([pq.read_table(file, columns=columns) for file in found])
 
 
 def _distinct(table: Any, column: str) -> list[str]:

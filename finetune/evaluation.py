@@ -3,14 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from finetune import runs
 from finetune.answers import Lines, Shelf
 from finetune.arms import ARMS, Arm, Sitting, teacher_lines
-from finetune.config import RunConfig, read_config
+from finetune.config import RunConfig
 from finetune.costs import Spent, bill
 from finetune.data import Dataset, open_dataset, say
 from finetune.describing import describe, usd_per_answer
@@ -24,7 +23,6 @@ ROOM = 1.5
 """Generated answers may be this much longer than the longest answer trained on..."""
 MIN_NEW_TOKENS = 64
 """...and at least this long."""
-PACKAGES = ("harvester", "torch", "transformers", "peft")
 
 
 def evaluate(
@@ -57,7 +55,7 @@ def evaluate(
         BadInput: a run is not finished, or the dataset cannot score it.
     """
     started, folder = time.monotonic(), Path(run)
-    facts, config = _finished(folder)
+    facts, config = runs.read_finished(folder)
     data = open_dataset(Path(dataset or facts.dataset))
     if dataset is None and data.sha256 != facts.dataset_sha256:
         say(f"{data.path}: changed since the run was trained; scoring on what it is now")
@@ -79,28 +77,26 @@ def evaluate(
         "train": facts.train_minutes,
         "evaluate": max(time.monotonic() - started, sum(seconds.values())) / 60,
     }
-    found = summarise(answers)
+    found = summarise(answers) | {"overlap": overlap(data, prompts), "usd": data.notes.usd, "minutes": minutes}
+    cost = bill(_spent(found, data, minutes, usd_per_hour, seconds["student"] / len(prompts)))
     result = found | {
-        "overlap": overlap(data, prompts),
-        "usd": data.notes.usd,
-        "minutes": minutes,
-        "cost": bill(_spent(found, data, minutes, usd_per_hour, seconds["student"] / len(prompts))),
+        "cost": cost,
         "data": describe(data, facts),
         "max_new_tokens": room,
-        "dataset": {"path": str(data.path.resolve()), "sha256": data.sha256, "recipe": data.notes.recipe},
-        "run": {"path": str(folder.resolve()), "config_sha256": facts.config_sha256, "steps": facts.steps},
-        "versions": {package: version(package) for package in PACKAGES},
+        **_made_of(folder, facts, data),
     }
     runs.write_text(folder / runs.REPORT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     write_report(folder)
     return result
 
 
-def _finished(folder: Path) -> tuple[runs.Facts, RunConfig]:
-    facts = runs.read_facts(folder)
-    if facts.status != "trained":
-        raise BadInput(f"{folder}: training is not finished; run the same `finetune train` command again first")
-    return facts, read_config(folder / runs.CONFIG)
+def _made_of(folder: Path, facts: runs.Facts, data: Dataset) -> dict[str, Any]:
+    """Which dataset, run and packages the numbers are of."""
+    return {
+        "dataset": {"path": str(data.path.resolve()), "sha256": data.sha256, "recipe": data.notes.recipe},
+        "run": {"path": str(folder.resolve()), "config_sha256": facts.config_sha256, "steps": facts.steps},
+        "versions": runs.versions(),
+    }
 
 
 def _arms(folder: Path, config: RunConfig, instruction: str | None, unfiltered: str | Path | None) -> Iterator[Arm]:
@@ -115,7 +111,7 @@ def _arms(folder: Path, config: RunConfig, instruction: str | None, unfiltered: 
         other = Path(unfiltered)
         if other.resolve() == folder.resolve():
             raise BadInput(f"--unfiltered {other}: is RUN itself; name one trained on `harvester export --unfiltered`")
-        _, other_config = _finished(other)
+        _, other_config = runs.read_finished(other)
         if other_config.model != config.model:
             raise BadInput(
                 f"--unfiltered {other}: was trained on {other_config.model}, this run on {config.model}; name a run "

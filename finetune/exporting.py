@@ -1,12 +1,9 @@
 """A run's student leaves the house: a plain model folder with its card, whole or not at all."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +11,17 @@ from safetensors import SafetensorError
 
 from finetune import licences, runs
 from finetune.card import Student, card
-from finetune.config import RunConfig, read_config
+from finetune.config import RunConfig
 from finetune.data import fingerprint, say
 from finetune.embedded import quiet_bars
 from finetune.errors import BadInput
 from finetune.merging import merge
 from finetune.notes import NOTES, HarvestNotes, read_notes
+from finetune.student import dtype_name
 
 STAMP = "finetune.json"
 """What makes a folder an export of ours; it lists every other file."""
 FORMAT = 1
-PACKAGES = ("harvester", "torch", "transformers", "peft")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +48,7 @@ def export(run: str | Path, out: str | Path, *, name: str | None = None, dataset
         RefusedByTerms: the terms of a teacher or of the base model are in the way.
     """
     folder, out = Path(run), Path(out)
-    facts, config = runs.read_facts(folder), read_config(folder / runs.CONFIG)
-    if facts.status != "trained":
-        raise BadInput(f"{folder}: training is not finished; run the same `finetune train` command again first")
+    facts, config = runs.read_finished(folder)
     _require_free(out, folder)
     notes, base = _notes(folder, facts, dataset), licences.base_model(config.model)
     title = out.resolve().name if name is None else name
@@ -69,8 +64,8 @@ def export(run: str | Path, out: str | Path, *, name: str | None = None, dataset
         merged = merge(folder, config)
         merged.model.save_pretrained(new)
         merged.tokenizer.save_pretrained(new)
-        dtype = str(merged.model.dtype).removeprefix("torch.")
-        student = Student(title, config, facts, notes, base, dtype, report, {one: version(one) for one in PACKAGES})
+        dtype = dtype_name(merged.model.dtype)
+        student = Student(title, config, facts, notes, base, dtype, report, runs.versions())
         (new / "README.md").write_text(card(student), encoding="utf-8")
         _stamp(new, title, config, facts)
     return Exported(out, title, dtype, sum(path.stat().st_size for path in out.iterdir()))
@@ -138,20 +133,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill; once it is whole it takes the place of `out`, which is whole or absent at every instant."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-            new, old = Path(scratch) / "new", Path(scratch) / "old"
-            new.mkdir()
+        with runs.new_folder(out) as new:
             yield new
-            for path in new.iterdir():
-                path.chmod(0o644)  # safetensors makes its files for their owner alone
-            if out.exists():
-                out.rename(old)
-            try:
-                new.rename(out)
-            except OSError:
-                if old.exists():
-                    old.rename(out)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{out}: cannot be written ({getattr(error, 'strerror', None) or error})") from error

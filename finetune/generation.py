@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from finetune import runs
-from finetune.config import read_config
 from finetune.data import Message, say
 from finetune.errors import BadInput
 from finetune.rendering import Renderer
@@ -44,10 +43,9 @@ def generate(run: str | Path, prompts: Sequence[str | Sequence[Message]], *, max
         BadInput: the run is not finished, the model cannot be loaded, or a prompt is none that it could answer.
     """
     folder = Path(run)
-    if runs.read_facts(folder).status != "trained":
-        raise BadInput(f"{folder}: training is not finished; run the same `finetune train` command again first")
+    _, config = runs.read_finished(folder)
     turns = [_turns(number, prompt) for number, prompt in enumerate(prompts, start=1)]
-    base, model = load_student(folder, read_config(folder / runs.CONFIG))
+    base, model = load_student(folder, config)
     renderer = Renderer(base.tokenizer, base.stop_ids)
     ids = [renderer.prompt_ids(messages) for messages in turns]
     for number, prompt in enumerate(ids, start=1):

@@ -11,11 +11,9 @@ from torch import nn
 from finetune import runs
 from finetune.adapters import load_adapter
 from finetune.config import EMBEDDED, RunConfig
+from finetune.distributed import CPU
 from finetune.errors import BadInput
 from finetune.student import Base, load_base
-
-CPU = torch.device("cpu")
-"""Where merging runs: a base that was trained in 4 bits may not fit a GPU as it was published."""
 
 
 def merge(folder: Path, config: RunConfig) -> Base:
@@ -32,6 +30,7 @@ def merge(folder: Path, config: RunConfig) -> Base:
         BadInput: base or adapter cannot be loaded, or the merged weights are no numbers.
     """
     dtype = published_dtype(config.model)
+    # On the CPU: a base that was trained in 4 bits may not fit a GPU as it was published.
     if config.method == "full":
         base = load_base(str(folder / runs.WEIGHTS), dtype, device=CPU)
     else:

@@ -14,7 +14,7 @@ from finetune.collate import Batch, packed, padded
 from finetune.config import RunConfig
 from finetune.errors import BadInput
 from finetune.rendering import IGNORED, Example
-from finetune.student import Base, fast_dtype, hidden_states, output_head, plain, stated_dtype
+from finetune.student import Base, compute_dtype, hidden_states, output_head, plain
 
 
 class Objective(nn.Module):
@@ -78,7 +78,7 @@ def make_objective(model: Any, base: Base, config: RunConfig, device: torch.devi
         BadInput: as `Objective`.
     """
     lora.fuse(model)
-    compute = stated_dtype(config) or fast_dtype(device or base.device)
+    compute = compute_dtype(config, device or base.device)
     narrower = config.method == "full" and compute != torch.float32
     return Objective(
         model,

@@ -7,9 +7,11 @@ answers/, report.json, report.html.
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ from finetune.notes import NOTES
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
+PACKAGES = ("harvester", "torch", "transformers", "peft")
 ADAPTER, WEIGHTS = "adapter", "weights"
 """Where the student is: peft's adapter, or a whole model where every weight was trained."""
 
@@ -153,6 +156,48 @@ def read_facts(folder: Path) -> Facts:
         raise BadInput(
             f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; train into another folder"
         ) from error
+
+
+def read_finished(folder: Path) -> tuple[Facts, RunConfig]:
+    """run.json and config.json of a run that has its student.
+
+    Raises:
+        BadInput: the folder is not a run, or its training is not finished.
+    """
+    facts = read_facts(folder)
+    if facts.status != "trained":
+        raise BadInput(f"{folder}: training is not finished; run the same `finetune train` command again first")
+    return facts, read_config(folder / CONFIG)
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what a run computes."""
+    return {package: version(package) for package in PACKAGES}
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill; once it is whole it takes the place of `target`, which is whole or absent at every instant.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there again.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        for path in new.iterdir():
+            if path.is_file():
+                path.chmod(0o644)  # safetensors makes its files for their owner alone
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_facts(folder: Path, facts: Facts) -> None:

@@ -56,7 +56,7 @@ def load_base(
         BadInput: the model cannot be found or loaded, or computes its logits in a way the fused loss does not follow.
         TeacherUnusable: `embedded` is not in the cache and cannot be fetched.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or default_device()
     if device.type == "cpu":
         cores = torch.cpu.get_capabilities().get("num_physical_cores", torch.get_num_threads())
         torch.set_num_threads(max(1, min(int(cores), torch.get_num_threads())))
@@ -127,7 +127,7 @@ def whole_weights(model: Any) -> dict[str, Tensor]:
 
 def save_weights(base: Base, weights: dict[str, Tensor], folder: Path) -> None:
     """Writes a model of which every weight was trained; a folder is there in full or not at all."""
-    with adapters.new_folder(folder) as scratch, quiet_bars():
+    with runs.new_folder(folder) as scratch, quiet_bars():
         base.model.save_pretrained(scratch, state_dict=weights)
         base.tokenizer.save_pretrained(scratch)
 
@@ -135,6 +135,21 @@ def save_weights(base: Base, weights: dict[str, Tensor], folder: Path) -> None:
 def stated_dtype(config: RunConfig) -> torch.dtype | None:
     """The number type that a configuration states; None where it leaves it to the machine."""
     return None if config.compute.dtype == "auto" else getattr(torch, config.compute.dtype)
+
+
+def compute_dtype(config: RunConfig, device: torch.device) -> torch.dtype:
+    """The number type that a run computes in on a device."""
+    return stated_dtype(config) or fast_dtype(device)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """As settings and reports write it: bfloat16."""
+    return str(dtype).removeprefix("torch.")
+
+
+def default_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def greedy_settings(base: Base, **more: Any) -> Any:

@@ -7,8 +7,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from finetune import adapters, runs, student
 from finetune.checkpoint import Progress
 from finetune.config import RunConfig
@@ -67,7 +65,11 @@ def train(
         with stop_on_signals() as stop:
             done = loop.run(stop)
         _save(model, base, config, folder, world)
-        told = {**_outcome(loop, done, loading_s), **_shape(rendered, dev), "dtype": _name(base.model.dtype)}
+        told = {
+            **_outcome(loop, done, loading_s),
+            **_shape(rendered, dev),
+            "dtype": student.dtype_name(base.model.dtype),
+        }
         facts = facts.model_copy(update=told)
         world.by_first(lambda: runs.write_facts(folder, facts))
     return facts
@@ -140,7 +142,3 @@ def _shape(rendered: Rendered, dev: Sequence[Example]) -> dict[str, Any]:
 def _quantiles(values: list[int]) -> list[int]:
     ordered = sorted(values)
     return [ordered[round(place / QUANTILES * (len(ordered) - 1))] for place in range(QUANTILES + 1)]
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

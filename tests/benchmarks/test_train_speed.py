@@ -21,14 +21,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama that reads bytes."""
     sys.path.insert(0, str(ROOT / "tests" / "finetune"))
     import toys
-    import transformers
 
-    folder, tokenizer = tmp_path_factory.mktemp("tiny"), toys.make_tokenizer()
-    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = transformers.LlamaConfig(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **shape)
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return toys.make_llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=2)
 
 
 def lines_of(script: str, *options: object) -> list[dict[str, Any]]:

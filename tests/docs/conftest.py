@@ -16,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "finetune"))
 sys.path.insert(0, str(Path(__file__).parent))
 import workplace
 from provider import Provider, last_line, serving
+from toys import make_llama
 
 
 @pytest.fixture(scope="session")
 def workplace_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Holds `tiny`, a base model, and recipes at runs/orders and runs/extract-orders; nothing is collected yet."""
     folder = tmp_path_factory.mktemp("workplace")
-    workplace.make_model(folder / "tiny")
+    make_llama(folder / "tiny")  # stands for every base that a page names
     patch = pytest.MonkeyPatch()
     patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets-cache")
     with serving(Provider(answer=lambda body: workplace.answer(last_line(body)))) as provider:

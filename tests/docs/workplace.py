@@ -7,35 +7,14 @@ from pathlib import Path
 
 import pages
 import pytest
-import torch
-import transformers
 import yaml
 from provider import Provider
-from toys import make_tokenizer
 
 from finetune.cli import main as finetune
 from harvester.cli import main as harvester
 
 MAINS = {"harvester": harvester, "finetune": finetune}
 SEEDS = {"seeds": 12, "dev": 4, "heldout": 8}
-
-
-def make_model(folder: Path) -> Path:
-    """A random Llama that stands for every base that a page names."""
-    tokenizer = make_tokenizer()
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def make_recipe(folder: Path, provider: Provider) -> None:

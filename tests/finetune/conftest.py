@@ -8,13 +8,11 @@ from pathlib import Path
 # Before torch is loaded: OpenMP threads that spin while they wait are slow beside anything else that runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import datasets
 import pytest
 import torch
-import transformers
 
 sys.path.insert(0, str(Path(__file__).parent))  # toys.py is a helper, not a package
-from toys import Command, make_row, make_tokenizer, write_dataset
+from toys import Command, make_llama, make_row, make_tokenizer, own_datasets_cache, write_dataset
 
 from finetune import cli
 from finetune.rendering import Renderer
@@ -23,37 +21,25 @@ from finetune.student import Base, load_base
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    patch = pytest.MonkeyPatch()
     torch.set_num_threads(1)  # nothing here is big enough to share
-    cache = tmp_path_factory.mktemp("datasets-cache")
-    patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
-    patch.setenv("HF_DATASETS_CACHE", str(cache))
-    yield
-    patch.undo()
+    with own_datasets_cache(tmp_path_factory.mktemp("datasets-cache")):
+        yield
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama whose pad token is its EOS token."""
-    folder = tmp_path_factory.mktemp("tiny-model")
-    tokenizer = make_tokenizer()
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+    marks = make_tokenizer()
+    return make_llama(
+        tmp_path_factory.mktemp("tiny-model"),
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=512,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=marks.bos_token_id,
+        pad_token_id=marks.pad_token_id,
         initializer_range=0.3,  # so that what the model says depends on what it is asked
     )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

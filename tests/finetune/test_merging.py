@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 from safetensors import safe_open
-from toys import make_row, make_tokenizer, write_dataset
+from toys import make_llama, make_row, write_dataset
 
 from finetune import runs, train
 from finetune.adapters import load_adapter
@@ -79,22 +79,7 @@ def test_the_merged_model_answers_as_the_student_does(method: str, tiny_folder: 
 
 
 def tied(folder: Path, dtype: torch.dtype) -> Path:
-    tokenizer = make_tokenizer()
-    torch.manual_seed(1)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    transformers.LlamaForCausalLM(config).to(dtype).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return make_llama(folder, seed=1, dtype=dtype, tie_word_embeddings=True, initializer_range=0.3)
 
 
 def test_tied_weights_stay_tied_are_saved_once_and_keep_the_published_type(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import tokenizers
+import torch
 import transformers
 from tokenizers import decoders, models, pre_tokenizers
 
@@ -38,6 +42,34 @@ def make_tokenizer(template: str | None = CHATML) -> Any:
     )
     tokenizer.chat_template = template
     return tokenizer
+
+
+def make_llama(folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, **settings: Any) -> Path:
+    """A random one-layer Llama with the tokenizer of bytes; `settings` are LlamaConfig's."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(seed)
+    small = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    config = transformers.LlamaConfig(vocab_size=len(tokenizer), **small | settings)
+    transformers.LlamaForCausalLM(config).to(dtype).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def own_datasets_cache(folder: Path) -> Iterator[None]:
+    """The `datasets` library without the user's cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    patch.setenv("HF_DATASETS_CACHE", str(folder))
+    yield
+    patch.undo()
 
 
 def make_row(

@@ -4,14 +4,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import datasets
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "finetune"))  # toys.py and configs.py are helpers, not packages
 sys.path.insert(0, str(Path(__file__).parent))
 from configs import config
-from toys import make_row, write_dataset
+from toys import make_row, own_datasets_cache, write_dataset
 
 from finetune import train
 
@@ -30,12 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    patch = pytest.MonkeyPatch()
-    cache = tmp_path_factory.mktemp("datasets-cache")
-    patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
-    patch.setenv("HF_DATASETS_CACHE", str(cache))
-    yield
-    patch.undo()
+    with own_datasets_cache(tmp_path_factory.mktemp("datasets-cache")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import transformers
 from huggingface_hub import ModelCard
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "finetune"))
 from provider import completion  # isort: skip - helpers beside the tests
-from toys import make_tokenizer  # isort: skip
+from toys import make_llama  # isort: skip
 
 from finetune.config import make_config
 from finetune.errors import RefusedByTerms
@@ -26,20 +24,7 @@ from harvester.recipe import Recipe
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    tokenizer = make_tokenizer()
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "tiny")
-    tokenizer.save_pretrained(tmp_path / "tiny")
-    return tmp_path / "tiny"
+    return make_llama(tmp_path / "tiny")
 
 
 def test_the_terms_of_the_teacher_are_on_the_student_s_card(
