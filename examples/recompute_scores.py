@@ -1,8 +1,7 @@
 """Recomputes every score and interval of RUN/report.json from RUN/answers/*.jsonl.
 
-It shares no code with finetune: the verdicts, Wilson's interval and the bootstrap are written anew, with the standard
-library only. Bootstrap intervals are drawn with other dice, so their ends may differ by a tenth of their width and the
-weight of one prompt; everything else must be the same. Exit code 1 where anything differs.
+It shares no code with finetune: the verdicts and the intervals are written anew, with the standard library only. Exit
+code 1 where anything differs, 2 where RUN is not an evaluated run.
 
     python examples/recompute_scores.py runs/extract-orders/student
 
@@ -12,7 +11,7 @@ With --trust-passed the stored verdicts are taken as they are, and only the arit
 import argparse
 import json
 import math
-import random
+import statistics
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 Z = 1.959963984540054
-DRAWS = 4000
 FEWEST = 6
-"""Prompts that a gap needs."""
+"""Prompts that a difference's interval and a gap need."""
 Scores = dict[str, float]
 Answers = dict[str, list[dict[str, Any]]]
 Judge = Callable[[dict[str, Any]], tuple[bool, dict[str, bool]]]
@@ -101,18 +99,58 @@ def wilson(passed: int, n: int) -> list[float]:
     return [middle - half if passed else 0.0, middle + half if passed < n else 1.0]
 
 
-def bootstrap(statistic: Any, seeds: list[str]) -> list[float]:
-    """95 % interval of a statistic of prompts drawn with replacement."""
-    dice = random.Random(1)  # noqa: S311 - not a secret
-    drawn = sorted(statistic(dice.choices(seeds, k=len(seeds))) for _ in range(DRAWS))
-    return [drawn[int(0.025 * DRAWS)], drawn[math.ceil(0.975 * DRAWS) - 1]]
+def around(values: list[float], made_up: dict[float, float]) -> list[float]:
+    """95 % interval of a mean, after made-up values (value: how many of it) joined the real ones."""
+    n = len(values) + sum(made_up.values())
+    middle = math.fsum([*values, *(value * times for value, times in made_up.items())]) / n
+    spread = math.fsum((value - middle) ** 2 for value in values)
+    spread += math.fsum(times * (value - middle) ** 2 for value, times in made_up.items())
+    half = Z * math.sqrt(spread / n / n)
+    return [middle - half, middle + half]
 
 
 def interval(scores: Scores) -> list[float]:
-    """Of the mean score."""
+    """Of the mean score: Wilson's; Agresti and Coull's, with Z² made-up prompts, where some count in fractions."""
     if all(score in (0, 1) for score in scores.values()):
         return wilson(round(sum(scores.values())), len(scores))
-    return bootstrap(lambda seeds: sum(scores[seed] for seed in seeds) / len(seeds), list(scores))
+    low, high = around(list(scores.values()), {0.0: Z * Z / 2, 1.0: Z * Z / 2})
+    return [max(low, 0.0), min(high, 1.0)]
+
+
+def difference(apart: list[float]) -> list[float] | None:
+    """Of a mean difference, paired by prompt: Bonett and Price's, with one prompt more for each side."""
+    if len(apart) < FEWEST:
+        return None
+    low, high = around(apart, {1.0: 1, -1.0: 1})
+    return [max(low, -1.0), min(high, 1.0)]
+
+
+def ratio(gain: list[float], lead: list[float]) -> list[float]:
+    """Fieller's interval of mean gain / mean lead, found by trying ratios: those that the prompts do not rule out.
+
+    The made-up prompts are those of `difference`: student and base are apart by one, so are teacher and base, and so
+    are student and teacher. No one prompt is that, so their sums stand here: squares 2, 2 and products 1.
+    """
+    n = len(gain) + 2
+
+    def possible(share: float) -> bool:
+        left = [one - share * other for one, other in zip(gain, lead, strict=True)]
+        squares = math.fsum(value * value for value in left) + 2 - 2 * share + 2 * share * share
+        middle = math.fsum(left) / n
+        return middle * middle <= Z * Z * (squares / n - middle * middle) / n
+
+    found = statistics.fmean(gain) / statistics.fmean(lead)
+    ends = []
+    for side in (-1.0, 1.0):
+        inside, step = found, side
+        while possible(inside + step):
+            inside, step = inside + step, 2 * step
+        outside = inside + step
+        for _ in range(200):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if possible(middle) else (inside, middle)
+        ends.append(inside)
+    return ends
 
 
 def by_prompt(lines: list[dict[str, Any]], passed: list[bool]) -> Scores:
@@ -132,14 +170,10 @@ class Checker:
     def check(self, name: str, said: Any, found: Any, *, within: float = 1e-9) -> None:
         """One number, or a list of them."""
         pairs = zip(said, found, strict=True) if isinstance(said, list) and isinstance(found, list) else [(said, found)]
-        # Equal first: infinities are, and their difference is no number.
+        # Equal first: nothing is, and has no difference.
         good = all(one == other or (None not in (one, other) and abs(one - other) <= within) for one, other in pairs)
         self.wrong += not good
         print(f"{'OK     ' if good else 'DIFFERS'} {name}: report {shown(said)}, here {shown(found)}")
-
-    def interval(self, name: str, said: list[float], found: list[float], *, exact: bool, n: int) -> None:
-        """Wilson's exactly, a bootstrap's but for its dice."""
-        self.check(name, said, found, within=1e-9 if exact else 0.1 * abs(found[1] - found[0]) + 1 / n)
 
 
 def shown(value: Any) -> str:
@@ -175,41 +209,29 @@ def check_score(title: str, said: dict[str, Any], found: Scores, checker: Checke
     """Prompts, score and interval."""
     checker.check(f"{title}: prompts", said["n"], len(found))
     checker.check(f"{title}: score", said["score"], mean(found))
-    whole = all(score in (0, 1) for score in found.values())
-    checker.interval(f"{title}: interval", said["interval"], interval(found), exact=whole, n=len(found))
+    checker.check(f"{title}: interval", said["interval"], interval(found))
 
 
 def check_differences(report: dict[str, Any], scores: dict[str, Scores], checker: Checker) -> None:
     """Paired differences between arms."""
     for said in report["differences"]:
         one, other = scores[said["arm"]], scores[said["than"]]
-        apart = {seed: one[seed] - other[seed] for seed in one}
-        found = bootstrap(lambda seeds, apart=apart: sum(apart[seed] for seed in seeds) / len(seeds), list(apart))
         title = f"{said['arm']} - {said['than']}"
         checker.check(f"{title}: difference", said["value"], mean(one) - mean(other))
-        checker.interval(f"{title}: interval", said["interval"], found, exact=False, n=len(apart))
+        checker.check(f"{title}: interval", said["interval"], difference([one[seed] - other[seed] for seed in one]))
 
 
 def check_gap(report: dict[str, Any], scores: dict[str, Scores], checker: Checker) -> None:
     """The share of the lead of the teacher over the base that the student has, or its refusal."""
     base, teacher, student = scores["base"], scores["teacher"], scores["student"]
-    seeds = list(base)
-
-    def lead(drawn: list[str]) -> float:
-        return sum(teacher[seed] - base[seed] for seed in drawn)
-
-    def share(drawn: list[str]) -> float:
-        gained = sum(student[seed] - base[seed] for seed in drawn)
-        return gained / lead(drawn) if lead(drawn) > 0 else math.copysign(math.inf, gained)
-
-    said = report["gap_recovered"]
-    low = bootstrap(lambda drawn: lead(drawn) / len(drawn), seeds)[0]
-    if said["value"] is None:
-        checker.check("gap recovered: refused", True, low <= 1 / len(seeds) or len(seeds) < FEWEST)
-        return
-    checker.check("gap recovered: given", True, low > -1 / len(seeds))
-    checker.check("gap recovered: value", said["value"], share(seeds))
-    checker.interval("gap recovered: interval", said["interval"], bootstrap(share, seeds), exact=False, n=len(seeds))
+    lead = [teacher[seed] - base[seed] for seed in base]
+    gain = [student[seed] - base[seed] for seed in base]
+    ends, said = difference(lead), report["gap_recovered"]
+    given = ends is not None and ends[0] > 0
+    checker.check("gap recovered: given", said["value"] is not None, given)
+    if given and said["value"] is not None:
+        checker.check("gap recovered: value", said["value"], statistics.fmean(gain) / statistics.fmean(lead))
+        checker.check("gap recovered: interval", said["interval"], ratio(gain, lead), within=1e-6)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -238,9 +260,21 @@ def main(run: Path, *, trust: bool) -> int:
     return 1 if checker.wrong else 0
 
 
+def run_or_say(run: Path, *, trust: bool) -> int:
+    """As `main`; what cannot be read is one line and exit code 2."""
+    try:
+        return main(run, trust=trust)
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"{run}: report.json or answers/ is damaged ({type(error).__name__}: {error})"
+    print(f"{problem}; run `finetune evaluate {run}` first", file=sys.stderr)
+    return 2
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--trust-passed", action="store_true")
     given = parser.parse_args()
-    sys.exit(main(given.run, trust=given.trust_passed))
+    sys.exit(run_or_say(given.run, trust=given.trust_passed))

@@ -4,17 +4,23 @@ prompts.jsonl has the held-out prompts in order, ARM.jsonl a line for each answe
 Answers that are being made stand in ARM.partial.jsonl.
 """
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from finetune import runs
 from finetune.data import say
+from finetune.errors import BadInput
 from finetune.heldout import Prompt
 
 Lines = list[dict[str, Any]]
 PROMPTS = "prompts"
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError)
+"""What reading a file that is missing or damaged raises."""
 
 
 def line(prompt: Prompt, sample: int, answer: str, *, finished: bool, tokens: int | None) -> dict[str, Any]:
@@ -44,11 +50,51 @@ def line(prompt: Prompt, sample: int, answer: str, *, finished: bool, tokens: in
     }
 
 
+def _again(prompt: Prompt, one: Any) -> dict[str, Any]:
+    """A stored answer, judged anew: the judge may have learnt since.
+
+    Raises:
+        ValueError: it is no answer to this prompt.
+    """
+    match one:
+        case {
+            "seed_id": str(seed),
+            "sample": int(sample),
+            "answer": str(answer),
+            "finished": bool(finished),
+            "tokens": int() | None as tokens,
+        } if seed == prompt.seed_id:
+            return line(prompt, sample, answer, finished=finished, tokens=tokens)
+    raise ValueError("not an answer to this prompt")
+
+
 class Shelf:
     """The answers of one run on disk."""
 
     def __init__(self, run: Path) -> None:
         self.folder = run / runs.ANSWERS
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from evaluating the run.
+
+        Raises:
+            BadInput: another one does, or the folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(exist_ok=True)
+            # On the folder itself: it dies with the process and leaves no file behind.
+            handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise BadInput(f"{self.folder}: cannot be made ({error.strerror}); mend that and evaluate again") from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise BadInput(f"{self.folder.parent}: another process evaluates it; wait for it to end") from error
+            yield
+        finally:
+            os.close(handle)
 
     def write_prompts(self, prompts: Sequence[Prompt]) -> None:
         """Writes what was asked."""
@@ -58,11 +104,12 @@ class Shelf:
         ]
         runs.write_text(self.folder / f"{PROMPTS}.jsonl", runs.dump_lines(lines))
 
-    def kept(self, arm: str, made_with: Mapping[str, Any], prompts: Sequence[Prompt]) -> tuple[Lines, float] | None:
-        """An arm's answers and the seconds they took, if they were made with just this; else None, and says why.
+    def has(self, arm: str) -> bool:
+        """Whether an arm has answered, be it in an earlier evaluation."""
+        return (self.folder / f"{arm}.jsonl").exists()
 
-        They are judged anew: the judge may have learnt since.
-        """
+    def kept(self, arm: str, made_with: Mapping[str, Any], prompts: Sequence[Prompt]) -> tuple[Lines, float] | None:
+        """An arm's answers and the seconds they took, if they were made with just this; else None, and says why."""
         facts = self._facts(arm)
         before = facts.get("made_with")
         if not isinstance(before, dict):
@@ -73,19 +120,14 @@ class Shelf:
             return None
         try:
             lines = runs.read_lines(self.folder / f"{arm}.jsonl")
-            found = [
-                line(prompt, one["sample"], one["answer"], finished=one["finished"], tokens=one["tokens"])
-                for prompt, one in zip(prompts, lines, strict=True)
-                if prompt.seed_id == one["seed_id"]
-            ]
-        except (OSError, ValueError, KeyError, TypeError):
-            found = []
-        if len(found) != len(prompts):
+            found = [_again(prompt, one) for prompt, one in zip(prompts, lines, strict=True)]
+            seconds = float(facts["seconds"])
+        except DAMAGE:
             say(f"{arm}: answers of before are made anew, as their file is damaged")
             return None
         if found != lines:
             runs.write_text(self.folder / f"{arm}.jsonl", runs.dump_lines(found))
-        return found, float(facts.get("seconds", 0.0))
+        return found, seconds
 
     def keep(self, arm: str, lines: Lines, made_with: Mapping[str, Any] | None, seconds: float) -> None:
         """Writes an arm's answers; without `made_with` they are not looked for again."""
@@ -96,17 +138,19 @@ class Shelf:
             runs.write_text(facts, json.dumps({"made_with": made_with, "seconds": seconds}, indent=2) + "\n")
         self._partial(arm).unlink(missing_ok=True)
 
-    def begun(self, arm: str, made_with: Mapping[str, Any]) -> tuple[dict[int, dict[str, Any]], float]:
+    def begun(
+        self, arm: str, made_with: Mapping[str, Any], prompts: Sequence[Prompt]
+    ) -> tuple[dict[int, dict[str, Any]], float]:
         """Answers of an arm that was interrupted, by the prompt's place, and the seconds they took."""
-        path = self._partial(arm)
+        path, head, found, seconds = self._partial(arm), {"made_with": dict(made_with)}, {}, 0.0
+        lines: Lines = []
         try:
-            head, *lines = runs.read_lines(path)
-            found = {int(one["place"]): one["line"] for one in lines}
-            seconds = sum(float(one["seconds"]) for one in lines)
-        except (OSError, ValueError, KeyError, TypeError):  # none yet, none whole, or damaged
-            head, lines, found, seconds = None, [], {}, 0.0
-        if head != {"made_with": made_with}:
-            head, lines, found, seconds = {"made_with": dict(made_with)}, [], {}, 0.0
+            first, *others = runs.read_lines(path)
+            if first == head:
+                found = {int(one["place"]): _again(prompts[one["place"]], one["line"]) for one in others}
+                seconds, lines = sum(float(one["seconds"]) for one in others), others
+        except DAMAGE:  # none yet, none whole, or damaged
+            found = {}
         # What a kill cut short goes, so that what is appended begins on a line of its own.
         runs.write_text(path, runs.dump_lines([head, *lines]))
         return found, seconds
@@ -118,17 +162,12 @@ class Shelf:
         with self._partial(arm).open("a", encoding="utf-8") as file:
             file.write(runs.dump_lines(lines))
 
-    def forget(self, arm: str) -> None:
-        """Takes away an arm that is not in the report."""
-        for name in (f"{arm}.jsonl", f"{arm}.json"):
-            (self.folder / name).unlink(missing_ok=True)
-
     def _partial(self, arm: str) -> Path:
         return self.folder / f"{arm}.partial.jsonl"
 
     def _facts(self, arm: str) -> dict[str, Any]:
         try:
             found = json.loads((self.folder / f"{arm}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except DAMAGE:
             return {}
         return found if isinstance(found, dict) else {}

@@ -13,8 +13,10 @@ from finetune import runs
 from finetune.answers import Lines, Shelf, line
 from finetune.config import RunConfig
 from finetune.data import Dataset, say
+from finetune.errors import BadInput
 from finetune.generation import greedy_batches
 from finetune.heldout import Prompt
+from finetune.identity import digest
 from finetune.rendering import Renderer
 from finetune.student import Base, compute_dtype, default_device, dtype_name, load_base, load_student, stated_dtype
 
@@ -42,13 +44,18 @@ class Arm:
         return self.config.method != "full"
 
     def made_with(self, data: Dataset, prompts: int, max_new_tokens: int) -> dict[str, Any]:
-        """All that decides the answers; the same gives the same."""
+        """All that decides the answers; the same gives the same.
+
+        Raises:
+            BadInput: the base or the student is not there.
+        """
         where = runs.ADAPTER if self.adapted else runs.WEIGHTS
         return {
             "model": self.config.model,
+            "base_sha256": digest(self.config.model),
             "dtype": dtype_name(compute_dtype(self.config, default_device())),
             "quantised": self.config.method == "qlora",
-            "student_sha256": _digest(self.run / where) if self.trained else None,
+            "student_sha256": _student_digest(self.run / where) if self.trained else None,
             "instruction": self.instruction,
             "dataset_sha256": data.sha256,
             "prompts": prompts,
@@ -75,20 +82,21 @@ def teacher_lines(prompts: Sequence[Prompt]) -> Lines:
 class Sitting:
     """What all arms are asked, and where their answers go."""
 
-    data: Dataset
     prompts: Sequence[Prompt]
     shelf: Shelf
     max_new_tokens: int
 
-    def ask(self, arms: Sequence[Arm]) -> Iterator[tuple[str, Lines, float]]:
+    def ask(self, arms: Sequence[tuple[Arm, dict[str, Any]]]) -> Iterator[tuple[str, Lines, float]]:
         """Each arm's answers and the seconds they took; those made with the same before are not made again.
+
+        Args:
+            arms: each with what its answers are made with.
 
         Raises:
             BadInput: a model cannot be loaded.
         """
         speaker = _Speaker()
-        for arm in arms:
-            made_with = arm.made_with(self.data, len(self.prompts), self.max_new_tokens)
+        for arm, made_with in arms:
             kept = self.shelf.kept(arm.name, made_with, self.prompts)
             if kept is None:
                 kept = self._answers(arm, made_with, speaker)
@@ -98,7 +106,7 @@ class Sitting:
             yield arm.name, *kept
 
     def _answers(self, arm: Arm, made_with: dict[str, Any], speaker: "_Speaker") -> tuple[Lines, float]:
-        found, seconds = self.shelf.begun(arm.name, made_with)
+        found, seconds = self.shelf.begun(arm.name, made_with, self.prompts)
         waiting = [(place, prompt) for place, prompt in enumerate(self.prompts) if place not in found]
         if found:
             say(f"{arm.name}: going on after {len(found)} of {len(self.prompts)} answers")
@@ -144,10 +152,16 @@ def _ids(renderer: Renderer, prompt: Prompt, instruction: str | None) -> tuple[i
     return renderer.prompt_ids(messages, prompt.tools)
 
 
-def _digest(folder: Path) -> str:
-    whole = hashlib.sha256()
+def _student_digest(folder: Path) -> str:
     # The weights, and what says how they are used (an adapter's scale).
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json")]):
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*config.json")])
+    if not files:
+        raise BadInput(f"{folder}: the student's weights are not there; train into another folder")
+    whole = hashlib.sha256()
+    try:
+        for path in files:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be read ({error.strerror}); train into another folder") from error
     return whole.hexdigest()

@@ -12,37 +12,49 @@ from transformers import AttentionInterface
 NAME = "finetune_segments"
 SAME = 2e-2
 """Relative difference of hidden states that rounding explains, bfloat16 included."""
+HARMLESS = frozenset({"position_ids", "output_attentions", "use_cache", "cache_position", "deterministic"})
+"""What models pass along that does not change what is attended to (scores that are asked for are not given)."""
 
 
 def segment_attention(
-    _module: Any,
+    module: Any,
     q_BHTE: Tensor,
     k_BGTE: Tensor,
     v_BGTE: Tensor,
-    _mask: None,
+    mask: Tensor | None,
     *,
     segments: tuple[int, ...],
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
-    **_more: Any,
+    is_causal: bool | None = None,
+    **more: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention of each segment with itself; a transformers attention function.
 
     Args:
-        _module: the attention layer.
+        module: the attention layer.
         q_BHTE: queries, B = 1, H heads of size E.
-        _mask: there is none.
         k_BGTE: keys; G heads, each shared by H / G heads of the queries.
         v_BGTE: values.
+        mask: there must be none.
         segments: lengths that add up to T.
         scaling: of the scores.
         dropout: on the scores.
         sliding_window: how many tokens back a token sees, itself included.
+        is_causal: whether a token sees those before it only; None leaves it to the layer.
+        more: of a model that wants more (caps, sinks, biases, chosen keys).
 
     Returns:
         The attended values in the order (B, T, H, E), and no scores.
+
+    Raises:
+        NotImplementedError: the layer attends in a way that this does not compute.
     """
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    asked = [name for name, value in more.items() if value is not None and name not in HARMLESS]
+    if mask is not None or not causal or asked:
+        raise NotImplementedError(f"packed attention knows no {', '.join(asked) or 'mask of another shape'}")
     groups = q_BHTE.shape[1] // k_BGTE.shape[1]
     if groups > 1:
         k_BGTE, v_BGTE = (x.repeat_interleave(groups, dim=1) for x in (k_BGTE, v_BGTE))
@@ -80,6 +92,9 @@ def use_segments(model: Any, token: int) -> bool:
     Returns:
         Whether it did.
     """
+    # Chunks are in the mask that is never made, and the rows tried are shorter than one.
+    if getattr(model.config.get_text_config(), "attention_chunk_size", None):
+        return False
     before = model.config._attn_implementation  # noqa: SLF001 - transformers has no other reading of it
     try:
         alone, packed = _try(model, token)

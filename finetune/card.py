@@ -7,11 +7,16 @@ from typing import Any
 import yaml
 
 from finetune.config import RunConfig
+from finetune.describing import learnt_from
 from finetune.licences import CLAIMED, PASSING, BaseFacts, licence
 from finetune.markdown import bullets, code, plain, table
 from finetune.notes import HarvestNotes, TermsNotes
+from finetune.reporting.data import learnt_from as learnt_from_text
+from finetune.reporting.headline import warnings
+from finetune.reporting.report import LearntFrom, Report
+from finetune.reporting.words import NOT_RECORDED, ascii_spaces
 from finetune.runs import Facts
-from finetune.scores import arms_table, eval_results, gap
+from finetune.scores import eval_results, scores
 
 NOT_EVALUATED = "Not evaluated: `finetune evaluate` had not been run when this card was written."
 
@@ -26,7 +31,7 @@ class Student:
     notes: HarvestNotes
     base: BaseFacts
     dtype: str  # of the saved weights
-    report: dict[str, Any] | None  # report.json; None where nobody evaluated
+    report: Report | None  # None where nobody evaluated
     versions: dict[str, str]
 
     @property
@@ -97,6 +102,8 @@ def _warnings(student: Student) -> Iterator[str]:
             )
     if student.notes.unfiltered:
         yield "trained on an unfiltered dataset, wrong answers included: a control, not a model to use."
+    if student.report is not None:
+        yield from (plain(ascii_spaces(text)) for text in warnings(student.report))
 
 
 def _usage(student: Student) -> str:
@@ -135,14 +142,16 @@ def _data(student: Student) -> str:
     notes, facts = student.notes, student.facts
     lines = [f"Recipe {code(notes.recipe)}; dataset sha256 {code(facts.dataset_sha256)}"]
     lines += [f"Rows in the dataset: {_counts(notes.rows)}"] if notes.rows else []
-    lines.append(f"Rows learnt from: {_counts(facts.rows) or 'not recorded'}")
+    lines.append(f"Learnt from: {learnt_from_text(LearntFrom(**learnt_from(facts)))}")
+    lines += [f"Looked at while training: {facts.rows['dev']} rows of dev"] if facts.rows.get("dev") else []
     lines += [f"Left out in training: {_counts(facts.dropped)}"] if facts.dropped else []
     if notes.teacher:
         lines.append(f"Teacher: {code(notes.teacher.model)} at {code(notes.teacher.base_url)}")
     if notes.asked is not None and notes.accepted is not None:
         lines.append(f"Accepted: {notes.accepted} of {notes.asked} answers")
     lines.append(f"Filters: {', '.join(code(name) for name in notes.verify) or 'none'}")
-    lines += [f"Left out of the dataset: {_counts(notes.dropped)}"] if notes.dropped else []
+    left_out = NOT_RECORDED if notes.dropped is None else _counts(notes.dropped) or "nothing"
+    lines.append(f"Left out of the dataset: {left_out}")
     lines += [
         f"Seeds for {plain(seeds.split)}: {code(seeds.path)}, licence: {plain(seeds.license or 'unstated')}"
         for seeds in notes.seeds
@@ -175,7 +184,7 @@ def _terms(student: Student) -> str:
 def _scores(student: Student) -> str:
     if student.report is None:
         return NOT_EVALUATED
-    return f"{arms_table(student.report)}\n\n{gap(student.report)}"
+    return scores(student.report)
 
 
 def _limitations(student: Student) -> str:

@@ -1,25 +1,25 @@
-"""A run's state on disk, there in full or not at all, from which it goes on bit for bit."""
+"""A run's state on disk, from which it goes on bit for bit.
 
-import hashlib
-import json
-import os
+The first process alone reads and writes it, so several machines need no disk in common.
+"""
+
 import shutil
-import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
+from finetune import stored
 from finetune.distributed import World
-from finetune.errors import BadInput
-from finetune.shards import like, whole
+from finetune.shards import gathered, like
 from finetune.student import trainable
 
-TENSORS, PROGRESS = "state.safetensors", "progress.json"
+STEP = "step"
+"""AdamW's own count, the one value of its state that is not as the weight is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Progress:
 
     step: int = 0  # optimiser steps done
     seconds: float = 0.0  # spent on them, over all sittings
+    loss_before: float | None = None  # of the dev split, before the first step
     best_step: int | None = None  # the step whose dev loss was the lowest, where it is kept
     best_loss: float | None = None
     misses: int = 0  # looks at the dev split since then
@@ -42,14 +43,17 @@ def save(folder: Path, model: Any, optimiser: torch.optim.Optimizer, progress: P
         optimiser: its moments are stored.
         progress: the step that this state follows.
         world: the processes.
+
+    Raises:
+        BadInput: the disk is full, or cannot be written.
     """
-    tensors = _tensors(model, optimiser, world)
+    tensors = gathered(_state(model, optimiser), keep=world.first) | _dice(world)
 
     def write() -> None:
         target = folder / f"step-{progress.step:08d}"
-        _write(target, tensors, asdict(progress))
+        stored.write(target, tensors, asdict(progress))
         kept = {target, best(folder, progress.best_step)}
-        for old in folder.iterdir():
+        for old in (*folder.glob("step-*"), *folder.glob("best-*")):
             if old not in kept:
                 shutil.rmtree(old)
 
@@ -57,21 +61,33 @@ def save(folder: Path, model: Any, optimiser: torch.optim.Optimizer, progress: P
 
 
 def save_best(folder: Path, model: Any, progress: Progress, world: World) -> None:
-    """Writes the learning parameters of the best step so far, beside those of the checkpoint's own best."""
-    tensors = {name: whole(weight.detach()).contiguous() for name, weight in trainable(model).items()}
-    world.by_first(lambda: _write(best(folder, progress.best_step), tensors, asdict(progress)))
+    """Writes the learning parameters of the best step so far, beside those of the checkpoint's own best.
+
+    Raises:
+        BadInput: the disk is full, or cannot be written.
+    """
+    tensors = gathered(trainable(model).items(), keep=world.first)
+    world.by_first(lambda: stored.write(best(folder, progress.best_step), tensors, asdict(progress)))
 
 
 @torch.no_grad()
-def restore_best(folder: Path, model: Any, progress: Progress) -> None:
-    """Puts the weights of the best step into the model.
+def restore_best(folder: Path, model: Any, progress: Progress, world: World) -> None:
+    """Puts the weights of the best step into the model; every process takes part, the first one reads.
 
     Raises:
         BadInput: they are damaged.
     """
-    _, tensors = _read(best(folder, progress.best_step))
-    for name, weight in trainable(model).items():
-        weight.copy_(like(tensors[name], weight))
+    weights, tensors = trainable(model), dict[str, Tensor]()
+
+    def read() -> None:
+        checkpoint = best(folder, progress.best_step)
+        tensors.update(stored.read(checkpoint)[1])
+        for name, weight in weights.items():
+            _require(checkpoint, name, tensors.get(name), weight)
+
+    world.by_first(read)
+    for name, weight in weights.items():
+        weight.copy_(_given(tensors.get(name), weight, world))
 
 
 def best(folder: Path, step: int | None) -> Path:
@@ -84,91 +100,122 @@ def latest(folder: Path) -> Path | None:
     return max(folder.glob("step-*"), default=None)
 
 
+def sweep(folder: Path) -> None:
+    """Removes what a run that was killed while it wrote left behind."""
+    for path in folder.glob("partial-*"):
+        if stored.PARTIAL.fullmatch(path.name):
+            shutil.rmtree(path)
+
+
 def load(checkpoint: Path, model: Any, optimiser: torch.optim.Optimizer, world: World) -> Progress:
-    """Puts the stored state into model, optimiser and the random generators.
+    """Puts the stored state into model, optimiser and the random generators; every process takes part, the first reads.
 
     A run may go on with another number of processes; those that are new draw their own random numbers.
 
     Raises:
         BadInput: the checkpoint is damaged, or belongs to another model.
     """
-    facts, tensors = _read(checkpoint)
-    try:
-        progress = Progress(**facts)
-        _restore(tensors, model, optimiser, world)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise _damaged(checkpoint, error) from error
+    tensors: dict[str, Tensor] = {}
+
+    def read() -> tuple[Progress, list[str], dict[str, Tensor]]:
+        facts, found = stored.read(checkpoint)
+        try:
+            progress = Progress(**facts)
+        except TypeError as error:
+            raise stored.damaged(checkpoint, error) from error
+        _check(checkpoint, found, model)
+        tensors.update(found)
+        return progress, list(found), {name: value for name, value in found.items() if _is_small(name)}
+
+    progress, names, small = world.by_first(read)
+    _restore(names, tensors | small, model, optimiser, world)
+    _throw(small, world)
     return progress
 
 
-def _tensors(model: Any, optimiser: torch.optim.Optimizer, world: World) -> dict[str, Tensor]:
-    weights = trainable(model)
-    tensors = {f"weight/{name}": whole(weight.detach()).contiguous() for name, weight in weights.items()}
-    for name, weight in weights.items():
-        for key, value in optimiser.state[weight].items():
-            tensors[f"optimiser/{name}/{key}"] = whole(value).contiguous()
-    for rank, state in enumerate(world.gathered(torch.get_rng_state())):
-        tensors[f"rng/cpu/{rank}"] = state
-    if torch.cuda.is_available():
-        for rank, state in enumerate(world.gathered(torch.cuda.get_rng_state())):
-            tensors[f"rng/cuda/{rank}"] = state
-    return tensors
-
-
-@torch.no_grad()
-def _restore(tensors: dict[str, Tensor], model: Any, optimiser: torch.optim.Optimizer, world: World) -> None:
+def _state(model: Any, optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
     for name, weight in trainable(model).items():
-        weight.copy_(like(tensors[f"weight/{name}"], weight))
-        prefix = f"optimiser/{name}/"
-        optimiser.state[weight] = {
-            # AdamW keeps its step count apart, its moments as the weight is.
-            key.removeprefix(prefix): value if value.ndim == 0 else like(value, weight)
-            for key, value in tensors.items()
-            if key.startswith(prefix)
-        }
-    if (state := tensors.get(f"rng/cpu/{world.rank}")) is not None:
+        yield f"weight/{name}", weight
+        for key, value in optimiser.state[weight].items():
+            yield f"optimiser/{name}/{key}", value
+
+
+def _dice(world: World) -> dict[str, Tensor]:
+    """The random generators of all processes."""
+    found = {f"rng/cpu/{rank}": state for rank, state in enumerate(world.gathered(torch.get_rng_state()))}
+    if torch.cuda.is_available():
+        states = world.gathered(torch.cuda.get_rng_state())
+        found |= {f"rng/cuda/{rank}": state for rank, state in enumerate(states)}
+    return found
+
+
+def _throw(small: Mapping[str, Tensor], world: World) -> None:
+    if (state := small.get(f"rng/cpu/{world.rank}")) is not None:
         torch.set_rng_state(state)
-    if torch.cuda.is_available() and (state := tensors.get(f"rng/cuda/{world.rank}")) is not None:
+    if torch.cuda.is_available() and (state := small.get(f"rng/cuda/{world.rank}")) is not None:
         torch.cuda.set_rng_state(state)
 
 
-def _write(target: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="partial-", dir=target.parent))
-    safetensors.torch.save_file(tensors, scratch / TENSORS)
-    text = json.dumps({**facts, "sha256": _sha256(scratch / TENSORS)})
-    (scratch / PROGRESS).write_text(text, encoding="utf-8")
-    for path in (scratch / TENSORS, scratch / PROGRESS, scratch):
-        _to_disk(path)
-    if target.exists():  # the same step, done again after a kill
-        shutil.rmtree(target)
-    scratch.rename(target)
-    _to_disk(target.parent)
+def _is_small(name: str) -> bool:
+    """Whether a tensor goes to the other processes as it is."""
+    return name.startswith("rng/") or (name.startswith("optimiser/") and name.endswith(f"/{STEP}"))
 
 
-def _to_disk(path: Path) -> None:
-    # The older checkpoint goes once this one is there: a power cut must find one of them whole.
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _check(checkpoint: Path, tensors: Mapping[str, Tensor], model: Any) -> None:
+    """Before any process waits for another: what is stored fits the model."""
+    weights = trainable(model)
+    for name, weight in weights.items():
+        _require(checkpoint, name, tensors.get(f"weight/{name}"), weight)
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        moment_of = weights.get(rest.rpartition("/")[0])
+        if kind == "optimiser" and moment_of is not None and not _is_small(name):
+            _require(checkpoint, name, value, moment_of)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        facts = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-        if _sha256(folder / TENSORS) != facts.pop("sha256"):
-            raise BadInput("its SHA-256 is not the recorded one")  # noqa: TRY301 - one mend for every kind of damage
-        return facts, safetensors.torch.load_file(folder / TENSORS)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, BadInput) as error:
-        raise _damaged(folder, error) from error
+def _require(checkpoint: Path, name: str, found: Tensor | None, weight: Tensor) -> None:
+    if found is None:
+        raise stored.damaged(checkpoint, f"{name} is missing")
+    if found.shape != weight.shape or found.dtype != weight.dtype:
+        raise stored.damaged(
+            checkpoint,
+            f"{name} is {found.dtype} of shape {[*found.shape]}, the model has {weight.dtype} of shape "
+            f"{[*weight.shape]}",
+        )
 
 
-def _damaged(folder: Path, error: Exception) -> BadInput:
-    return BadInput(f"{folder}: damaged checkpoint ({error}); delete that folder to train from the start")
+@torch.no_grad()
+def _restore(
+    names: list[str], tensors: Mapping[str, Tensor], model: Any, optimiser: torch.optim.Optimizer, world: World
+) -> None:
+    keys: dict[str, list[str]] = {}
+    for name in names:
+        of, _, key = name.rpartition("/")
+        keys.setdefault(of, []).append(key)
+    fused = {weight: group for group in optimiser.param_groups for weight in group["params"]}
+    for name, weight in trainable(model).items():
+        weight.copy_(_given(tensors.get(f"weight/{name}"), weight, world))
+        prefix = f"optimiser/{name}"
+        optimiser.state[weight] = {
+            key: step_count(tensors[f"{prefix}/{key}"], weight, fused[weight])
+            if key == STEP
+            else _given(tensors.get(f"{prefix}/{key}"), weight, world)
+            for key in keys.get(prefix, [])
+        }
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def step_count(value: Tensor, weight: Tensor, group: Mapping[str, Any]) -> Tensor:
+    """AdamW's step count where torch keeps it: with the weight if the update runs there as one kernel, else on the CPU.
+
+    Args:
+        value: the count, on the CPU.
+        weight: the parameter that it belongs to.
+        group: the parameter's group of the optimiser.
+    """
+    return value.to(weight.device) if group.get("fused") or group.get("capturable") else value
+
+
+def _given(tensor: Tensor | None, weight: Tensor, world: World) -> Tensor:
+    """The first process's tensor as the weight is: on its device, in its shards."""
+    placed = like(tensor, weight)
+    return placed if isinstance(weight, DTensor) else world.share(placed)

@@ -130,6 +130,8 @@ def read_config(path: Path) -> RunConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; name a folder that `finetune train --out` wrote") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: damaged: not UTF-8 text; train into another folder") from error
     return _validated(str(path), lambda: RunConfig.model_validate_json(text))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
 
 from finetune.errors import BadInput
 from finetune.notes import HarvestNotes, read_notes
@@ -100,10 +102,10 @@ def open_dataset(path: Path) -> Dataset:
     notes = read_notes(path)
     sha256 = fingerprint(path)
     # A cache of its own: the shared one is keyed by the folder's name and card, not by what its files hold.
+    for file in _files(path):
+        _check_columns(file)
     with tempfile.TemporaryDirectory() as cache:
         tables = _load(path, cache)
-        for split, table in tables.items():
-            _check_columns(f"{path}: split {split}", table.features)
         splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
     return Dataset(path=path, notes=notes, splits=splits, sha256=sha256)
 
@@ -112,32 +114,46 @@ def fingerprint(path: Path) -> str:
     """Hex digest of the bytes of a dataset's files.
 
     Raises:
-        BadInput: there are none.
+        BadInput: there are none, or one cannot be read.
     """
-    files = sorted(path.glob("data/*.parquet"))
-    if not files:
-        raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
     digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    for file in _files(path):
+        try:
+            with file.open("rb") as stream:
+                digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        except OSError as error:
+            raise BadInput(f"{file}: {error.strerror}; export the dataset again") from error
     return digest.hexdigest()
 
 
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.glob("data/*.parquet"))
+    if not files:
+        raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
+    return files
+
+
 def _load(path: Path, cache: str) -> Any:
-    bars = datasets.is_progress_bar_enabled()
+    bars, loudness = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what is wrong is said below, once
     try:
         return datasets.load_dataset(str(path), cache_dir=cache)
-    except (ValueError, TypeError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+    except (ValueError, TypeError, pa.ArrowException, datasets.exceptions.DatasetsError, yaml.YAMLError) as error:
         # The loader wraps the reason; the innermost error is the one that names it.
         raise BadInput(f"{path}: cannot be loaded ({_one_line(_innermost(error))}); export it again") from error
     finally:
+        datasets.logging.set_verbosity(loudness)
         if bars:
             datasets.enable_progress_bars()
 
 
-def _check_columns(where: str, found: datasets.Features) -> None:
+def _check_columns(file: Path) -> None:
+    # Of each file: the loader fills columns that one split lacks and another has.
+    try:
+        found, where = datasets.Features.from_arrow_schema(pq.read_schema(file)), str(file)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BadInput(f"{file}: cannot be loaded ({_one_line(error)}); export the dataset again") from error
     for name, wanted in datasets.Features.from_arrow_schema(CONTRACT).items():
         if name not in found:
             raise BadInput(f"{where}: column {name!r} is missing; export it with `harvester export`")
@@ -152,6 +168,9 @@ def _rows(where: str, table: Any) -> list[Row]:
 
 def _row(where: str, line: dict[str, Any]) -> Row:
     where = f"{where}: row {line['row_id']}"
+    for name in ("row_id", "seed_id", "sample"):
+        if line[name] is None:
+            raise BadInput(f"{where}: column {name!r} is null; export the dataset again")
     messages = line["messages"] or []
     if len(messages) < 2 or messages[-1]["role"] != "assistant":  # noqa: PLR2004 - a question and its answer
         raise BadInput(f"{where}: column 'messages' must end with an assistant's message after at least one other")
@@ -172,9 +191,12 @@ def _row(where: str, line: dict[str, Any]) -> Row:
 
 def _json(where: str, column: str, text: str | None) -> Json:
     try:
-        return None if text is None else json.loads(text)
-    except ValueError as error:
+        found = None if text is None else json.loads(text)
+        # What cannot be written again, NaN or half a character, is no JSON either.
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: column {column!r} is not JSON ({error})") from error
+    return found
 
 
 def _innermost(error: BaseException) -> BaseException:

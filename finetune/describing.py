@@ -28,11 +28,15 @@ def describe(data: Dataset, facts: Facts) -> dict[str, Any]:
     return {
         "recipe": notes.recipe,
         "rows": {split: len(rows) for split, rows in data.splits.items()},
-        "learnt_from": dict(facts.rows),
+        "learnt_from": learnt_from(facts),
+        "dev_rows": facts.rows.get("dev"),
         "asked": notes.asked,
         "accepted": notes.accepted,
         "unfiltered": notes.unfiltered,
-        "left_out": {"harvest": dict(notes.dropped), "training": dict(facts.dropped)},
+        "left_out": {
+            "harvest": None if notes.dropped is None else dict(notes.dropped),
+            "training": dict(facts.dropped),
+        },
         "cut": dict(facts.cut),
         "teachers": _distinct(table, "teacher"),
         "models": _distinct(table, "model"),
@@ -53,6 +57,21 @@ def usd_per_answer(path: Path) -> float | None:
     """
     mean = pc.mean(_columns(path, "test-*", ["cost_usd"])["cost_usd"]).as_py()
     return None if mean is None else float(mean)
+
+
+def learnt_from(facts: Facts) -> dict[str, Any]:
+    """What training reached of the split; None where the run is older than such notes.
+
+    An epoch takes every row once, so rows learnt from as often as there are rows are all of them.
+    """
+    usable, seen = facts.rows.get("train", 0), facts.seen.get("rows")
+    return {
+        "rows": None if seen is None else min(seen, usable),
+        "of": usable + sum(facts.dropped.values()),
+        "passes": seen / min(seen, usable) if seen and usable else None,
+        "supervised": facts.seen.get("supervised"),
+        "total": facts.seen.get("total"),
+    }
 
 
 def _columns(path: Path, files: str, columns: list[str]) -> Any:

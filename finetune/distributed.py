@@ -1,13 +1,17 @@
 """Several processes that train one student, started by torchrun; one process is the plain case of it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+
+from finetune.errors import BadInput
+from finetune.mishaps import clear
+from finetune.telling import Board, portable
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -31,16 +35,62 @@ class World:
         if self.size == 1:
             return work()
         told: list[Any] = [None, None]
+        mine: Exception | None = None
         if self.first:
             try:
                 told[0] = work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the others must not wait for ever
-                told[1] = error
+                mine, told[1] = error, portable(error)
         distributed.broadcast_object_list(told, src=0)
         if told[1] is not None:
-            raise told[1]
+            raise mine or told[1]
         result: T = told[0]
         return result
+
+    def by_each(self, work: Callable[[], T]) -> T:
+        """What this process's `work` returns; what any process's raises, in all of them.
+
+        Args:
+            work: must not wait for other processes.
+        """
+        if self.size == 1:
+            return work()
+        result: Any = None
+        mine: Exception | None = None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - as above
+            mine = error
+        errors = [error for error in self._told(None if mine is None else portable(mine)) if error is not None]
+        if errors:
+            raise mine or errors[0]
+        found: T = result
+        return found
+
+    def agree(self, facts: Mapping[str, str]) -> None:
+        """Sees that all processes have the same.
+
+        Args:
+            facts: name of a thing → what tells it from others.
+
+        Raises:
+            BadInput: some process has another one; in all of them.
+        """
+        if self.size == 1:
+            return
+        for rank, theirs in enumerate(all_facts := self._told(dict(facts))):
+            for name, value in all_facts[0].items():
+                if theirs[name] != value:
+                    raise BadInput(
+                        f"process {rank} of {self.size} has another {name} than the first ({theirs[name][:12]}, not "
+                        f"{value[:12]}); give the processes of every machine the same"
+                    )
+
+    def share(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The first process's tensor, in all of them; each gives one of its shape, type and device, to be filled."""
+        if self.size > 1:
+            distributed.broadcast(tensor, src=0)
+        return tensor
 
     def total(self, value: float) -> float:
         """The sum over all processes."""
@@ -72,6 +122,11 @@ class World:
         distributed.all_gather(found, value)
         return found
 
+    def _told(self, value: Any) -> list[Any]:
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, value)
+        return found
+
     def _reduced(self, values: list[float], how: Any) -> list[float]:
         # On the CPU, in float64: counts and clocks come out as they went in.
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -81,17 +136,36 @@ class World:
 
 @contextmanager
 def join() -> Iterator[World]:
-    """The world that torchrun's environment tells of; without it, one of a single process."""
+    """The world that torchrun's environment tells of; without it, one of a single process.
+
+    An error that leaves it ends the others as well, with the same one where they can tell.
+
+    Raises:
+        BadInput: a disk or memory is full.
+        Stopped: another process is gone.
+    """
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(local)
     device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
     if size == 1:
-        yield World(device=device)
+        with clear():
+            yield World(device=device)
         return
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    c10d: Any = distributed  # its stores have no type information
+    store, rank, size = next(iter(c10d.rendezvous("env://")))
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+        store=c10d.PrefixStore("processes", store), rank=rank, world_size=size,
+    )  # fmt: skip
+    board = Board(c10d.PrefixStore("errors", store), machine=os.environ.get("GROUP_RANK", "0"))
     try:
-        yield World(rank=distributed.get_rank(), size=size, device=device)
+        yield World(rank=rank, size=size, device=device)
+    except Exception as error:
+        settled = board.settle(error)
+        if settled is error:
+            raise
+        raise settled from error
     finally:
         distributed.destroy_process_group()

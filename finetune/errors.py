@@ -2,6 +2,9 @@
 
 from typing import ClassVar
 
+TELLS, TOLD = "this process tells of it", "another process of this machine tells of it"
+"""Notes (PEP 678) on an error that the processes of a run know of together: one of each machine tells the user."""
+
 
 class FinetuneError(Exception):
     """Base of every error finetune raises on purpose; its message is one line naming file, field and mend."""

@@ -2,21 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune import runs
+from finetune import identity, runs
 from finetune.answers import Lines, Shelf
-from finetune.arms import ARMS, Arm, Sitting, teacher_lines
+from finetune.arms import Arm, Sitting, teacher_lines
 from finetune.config import RunConfig
 from finetune.costs import Spent, bill
 from finetune.data import Dataset, open_dataset, say
 from finetune.describing import describe, usd_per_answer
 from finetune.errors import BadInput
-from finetune.heldout import heldout_prompts, overlap
+from finetune.heldout import Prompt, heldout_prompts, overlap
 from finetune.notes import NOTES, read_notes
-from finetune.reporting import write_report
+from finetune.reporting import HTML, write_report
 from finetune.scoring import summarise
 
 ROOM = 1.5
@@ -37,7 +37,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores the arms of a finished run on the test split; writes RUN/answers/, RUN/report.json and RUN/report.html.
 
-    Interrupted, it keeps the answers that are there, and goes on from them.
+    Interrupted, it keeps the answers that are there, and goes on from them. The report has the arms that are asked for
+    now; stored answers of another one (an earlier `unfiltered`) stay for the next time.
 
     Args:
         run: a finished run's folder.
@@ -52,49 +53,68 @@ def evaluate(
         The report.
 
     Raises:
-        BadInput: a run is not finished, or the dataset cannot score it.
+        BadInput: a run is not finished, another process evaluates it, or the dataset cannot score it.
     """
     started, folder = time.monotonic(), Path(run)
     facts, config = runs.read_finished(folder)
+    identity.require_unchanged(folder, facts.base_sha256, config.model)
     data = open_dataset(Path(dataset or facts.dataset))
     if dataset is None and data.sha256 != facts.dataset_sha256:
         say(f"{data.path}: changed since the run was trained; scoring on what it is now")
     prompts = heldout_prompts(data, limit)
     room = max_new_tokens or max(MIN_NEW_TOKENS, int(ROOM * facts.longest_answer))
+    # All that can be refused is refused here, before anything of an earlier evaluation is touched.
+    arms = list(_arms(folder, config, instruction or data.notes.student.instruction, unfiltered))
+    asked = [(arm, arm.made_with(data, len(prompts), room)) for arm in arms]
     shelf = Shelf(folder)
+    with shelf.held():
+        answers, seconds = _answers(shelf, prompts, asked, room)
+        minutes = {
+            "collect": data.notes.collect_minutes,
+            "train": facts.train_minutes,
+            "evaluate": max(time.monotonic() - started, sum(seconds.values())) / 60,
+        }
+        found = summarise(answers) | {"overlap": overlap(data, prompts), "usd": data.notes.usd, "minutes": minutes}
+        result = found | {
+            "cost": bill(_spent(found, data, minutes, usd_per_hour, seconds["student"] / len(prompts))),
+            "data": describe(data, facts),
+            "max_new_tokens": room,
+            **_made_of(folder, facts, data),
+        }
+        runs.write_text(folder / runs.REPORT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        write_report(folder)
+    return result
+
+
+def _answers(
+    shelf: Shelf, prompts: Sequence[Prompt], asked: Sequence[tuple[Arm, dict[str, Any]]], room: int
+) -> tuple[dict[str, Lines], dict[str, float]]:
+    """Each arm's answers, and the seconds that those which were generated took."""
+    # A report never stands beside answers that it was not made of.
+    for name in (runs.REPORT, HTML):
+        (shelf.folder.parent / name).unlink(missing_ok=True)
     shelf.write_prompts(prompts)
     answers: dict[str, Lines] = {"teacher": teacher_lines(prompts)}
     shelf.keep("teacher", answers["teacher"], None, 0.0)
-    arms = list(_arms(folder, config, instruction or data.notes.student.instruction, unfiltered))
     seconds = {}
-    for arm, lines, took in Sitting(data, prompts, shelf, room).ask(arms):
+    for arm, lines, took in Sitting(prompts, shelf, room).ask(asked):
         answers[arm], seconds[arm] = lines, took
-    for arm in ARMS:
-        if arm not in answers:
-            shelf.forget(arm)
-    minutes = {
-        "collect": data.notes.collect_minutes,
-        "train": facts.train_minutes,
-        "evaluate": max(time.monotonic() - started, sum(seconds.values())) / 60,
-    }
-    found = summarise(answers) | {"overlap": overlap(data, prompts), "usd": data.notes.usd, "minutes": minutes}
-    cost = bill(_spent(found, data, minutes, usd_per_hour, seconds["student"] / len(prompts)))
-    result = found | {
-        "cost": cost,
-        "data": describe(data, facts),
-        "max_new_tokens": room,
-        **_made_of(folder, facts, data),
-    }
-    runs.write_text(folder / runs.REPORT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    write_report(folder)
-    return result
+    if "unfiltered" not in answers and shelf.has("unfiltered"):
+        say("unfiltered: not asked for; its answers of before stay, and count again with --unfiltered")
+    return answers, seconds
 
 
 def _made_of(folder: Path, facts: runs.Facts, data: Dataset) -> dict[str, Any]:
     """Which dataset, run and packages the numbers are of."""
     return {
         "dataset": {"path": str(data.path.resolve()), "sha256": data.sha256, "recipe": data.notes.recipe},
-        "run": {"path": str(folder.resolve()), "config_sha256": facts.config_sha256, "steps": facts.steps},
+        "run": {
+            "path": str(folder.resolve()),
+            "config_sha256": facts.config_sha256,
+            "steps": facts.steps,
+            "dev_loss_before": facts.dev_loss_before,
+            "dev_loss": facts.dev_loss,
+        },
         "versions": runs.versions(),
     }
 
@@ -111,12 +131,13 @@ def _arms(folder: Path, config: RunConfig, instruction: str | None, unfiltered: 
         other = Path(unfiltered)
         if other.resolve() == folder.resolve():
             raise BadInput(f"--unfiltered {other}: is RUN itself; name one trained on `harvester export --unfiltered`")
-        _, other_config = runs.read_finished(other)
+        other_facts, other_config = runs.read_finished(other)
         if other_config.model != config.model:
             raise BadInput(
                 f"--unfiltered {other}: was trained on {other_config.model}, this run on {config.model}; name a run "
                 "that differs in its rows only"
             )
+        identity.require_unchanged(other, other_facts.base_sha256, other_config.model)
         if (other / NOTES).exists() and not read_notes(other).unfiltered:
             say(f"--unfiltered {other}: its dataset was filtered too; export another one with --unfiltered")
         yield Arm("unfiltered", other, other_config)
@@ -133,5 +154,5 @@ def _spent(
         teacher_usd=usd_per_answer(data.path),
         student_s=student_s,
         lead=lead["value"],
-        lead_is_clear=lead["interval"][0] > 0,
+        lead_is_clear=lead["interval"] is not None and lead["interval"][0] > 0,
     )

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 
-from finetune import licences, runs
+from finetune import identity, licences, runs
 from finetune.card import Student, card
 from finetune.config import RunConfig
 from finetune.data import fingerprint, say
@@ -17,6 +16,7 @@ from finetune.embedded import quiet_bars
 from finetune.errors import BadInput
 from finetune.merging import merge
 from finetune.notes import NOTES, HarvestNotes, read_notes
+from finetune.reporting.report import read_report
 from finetune.student import dtype_name
 
 STAMP = "finetune.json"
@@ -49,6 +49,7 @@ def export(run: str | Path, out: str | Path, *, name: str | None = None, dataset
     """
     folder, out = Path(run), Path(out)
     facts, config = runs.read_finished(folder)
+    identity.require_unchanged(folder, facts.base_sha256, config.model)
     _require_free(out, folder)
     notes, base = _notes(folder, facts, dataset), licences.base_model(config.model)
     title = out.resolve().name if name is None else name
@@ -58,7 +59,7 @@ def export(run: str | Path, out: str | Path, *, name: str | None = None, dataset
     )
     if notes.terms is None:
         say(f"{folder}: its dataset does not say what binds the student; export it again with `harvester export`")
-    report = _report(folder)
+    report = read_report(folder) if (folder / runs.REPORT).exists() else None
     with _new_folder(out) as new, quiet_bars():
         say(f"{folder}: merging")
         merged = merge(folder, config)
@@ -82,7 +83,7 @@ def _require_free(out: Path, run: Path) -> None:
         ours = {STAMP, *stamp["files"]} if stamp else set()
     except OSError as error:
         raise BadInput(f"{str(out)[:100]}: {error.strerror}; name another folder") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{str(out)[:100]!r}: cannot be used ({error}); name another folder") from error
     if found and not ours:
         raise BadInput(f"{out}: exists and is not a model that was exported before; name another folder")
@@ -102,17 +103,6 @@ def _notes(folder: Path, facts: runs.Facts, dataset: str | Path | None) -> Harve
     if fingerprint(path) != facts.dataset_sha256:
         raise BadInput(f"{path}: is not the dataset that the run was trained on, or changed since; {mend}")
     return notes
-
-
-def _report(folder: Path) -> dict[str, Any] | None:
-    path = folder / runs.REPORT
-    if not path.exists():
-        return None
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not JSON ({error}); run `finetune evaluate` again or delete it") from error
-    return report if isinstance(report, dict) else None
 
 
 def _stamp(folder: Path, name: str, config: RunConfig, facts: runs.Facts) -> None:

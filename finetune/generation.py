@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from finetune import runs
+from finetune import identity, runs
 from finetune.data import Message, say
 from finetune.errors import BadInput
 from finetune.rendering import Renderer
@@ -43,7 +43,8 @@ def generate(run: str | Path, prompts: Sequence[str | Sequence[Message]], *, max
         BadInput: the run is not finished, the model cannot be loaded, or a prompt is none that it could answer.
     """
     folder = Path(run)
-    _, config = runs.read_finished(folder)
+    facts, config = runs.read_finished(folder)
+    identity.require_unchanged(folder, facts.base_sha256, config.model)
     turns = [_turns(number, prompt) for number, prompt in enumerate(prompts, start=1)]
     base, model = load_student(folder, config)
     renderer = Renderer(base.tokenizer, base.stop_ids)

@@ -1,10 +1,7 @@
 """The training loop: accumulate over one global token count, clip, step, measure, checkpoint, stop cleanly."""
 
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,29 +10,19 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from finetune import checkpoint, runs, schedule
-from finetune.batching import epoch_steps, packed_passes, padded_passes, share
+from finetune.batching import Order, passes_of
 from finetune.checkpoint import Progress
 from finetune.config import RunConfig
 from finetune.data import say
 from finetune.distributed import World
-from finetune.errors import BadInput, Stopped
-from finetune.metrics import Metrics, peak_memory_mb
+from finetune.errors import Stopped
+from finetune.metrics import Metrics, StepResult
 from finetune.objective import Objective
 from finetune.rendering import Example
 from finetune.shards import whole
+from finetune.sound import require_finite, require_finite_weights, step_of
+from finetune.stopping import Stop
 from finetune.student import trainable
-
-Stop = Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """One optimiser step, over all processes."""
-
-    loss: float  # nats per supervised token, over the whole step
-    tokens: int  # supervised
-    total_tokens: int
-    grad_norm: float  # before clipping
 
 
 def accumulate(objective: Objective, passes: Sequence[Sequence[Example]], tokens: int) -> float:
@@ -73,18 +60,16 @@ class Loop:
     train_loss: float | None = None
     dev_loss: float | None = None
     ended_by: str = "epochs"
-    _laid_out: tuple[int, list[list[int]]] = field(default=(-1, []), init=False)  # epoch and its steps
 
     def __post_init__(self) -> None:
-        """Lays out the steps; epoch e, place i is step e * steps_per_epoch + i."""
         training, batching = self.config.training, self.config.batching
-        self.steps_per_epoch = len(self._epoch(0))
-        self.total = training.epochs * self.steps_per_epoch
+        self.order = Order([len(example.ids) for example in self.examples], batching.rows_per_step, training.seed)
+        self.total = training.epochs * self.order.steps_per_epoch
         if training.max_steps is not None and training.max_steps < self.total:
             self.total, self.ended_by = training.max_steps, "max_steps"
         self.warmup = int(self.config.optimiser.warmup_fraction * self.total)
         self.most_tokens = batching.batch_size * max(len(example.ids) for example in (*self.examples, *self.dev))
-        self.dev_every = training.dev_every or self.steps_per_epoch
+        self.dev_every = training.dev_every or self.order.steps_per_epoch
         weights = trainable(self.objective.model).values()
         self.sharded = any(isinstance(weight, DTensor) for weight in weights)
         # fused: one pass over the parameters instead of a dozen.
@@ -104,18 +89,34 @@ class Loop:
             stop: asked after every step; True in any process ends the run there, with a checkpoint.
 
         Raises:
-            BadInput: the checkpoint is damaged, or the loss is no longer a number.
+            BadInput: the checkpoint is damaged or cannot be written, or losses or weights are no longer numbers.
             Stopped: `stop` said so.
         """
         try:
+            if self.metrics is not None:
+                self.metrics.start()
             progress = self._steps(self._resume(), stop)
         finally:
             if self.metrics is not None:
                 self.metrics.close()
         if progress.best_step is not None and progress.best_step != progress.step:
-            checkpoint.restore_best(self.folder / runs.CHECKPOINTS, self.objective.model, progress)
+            checkpoint.restore_best(self.checkpoints, self.objective.model, progress, self.world)
             self.dev_loss = progress.best_loss
         return progress
+
+    def seen(self, progress: Progress) -> dict[str, int]:
+        """What was learnt from in the steps done: rows and their tokens, each as often as it was."""
+        rows = [self.examples[row] for row in self.order.seen(progress.step)]
+        return {
+            "rows": len(rows),
+            "supervised": sum(example.supervised for example in rows),
+            "total": sum(len(example.ids) for example in rows),
+        }
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run's state is kept."""
+        return self.folder / runs.CHECKPOINTS
 
     def _steps(self, progress: Progress, stop: Stop) -> Progress:
         every = self.config.training.checkpoint_every
@@ -129,12 +130,16 @@ class Loop:
             progress = replace(progress, step=progress.step + 1, seconds=progress.seconds + seconds)
             self._record(progress, result, seconds)
             (wish,) = self.world.most(stop())
-            if self.dev and (progress.step % self.dev_every == 0 or self._ended(progress)):
+            look = self.dev and (progress.step % self.dev_every == 0 or self._ended(progress))
+            due = bool(wish) or progress.step % every == 0
+            if look or due or self._ended(progress):
+                where = step_of(self.folder, progress.step)
+                require_finite_weights(where, self.objective.model, self.world)
+            if look:
                 progress = self._look(progress)
             ended = self._ended(progress)
-            if wish or ended or progress.step % every == 0:
-                folder = self.folder / runs.CHECKPOINTS
-                checkpoint.save(folder, self.objective.model, self.optimiser, progress, self.world)
+            if due or ended:
+                checkpoint.save(self.checkpoints, self.objective.model, self.optimiser, progress, self.world)
             if wish and not ended:
                 raise Stopped(
                     f"{self.folder}: stopped after step {progress.step} of {self.total}; "
@@ -157,19 +162,15 @@ class Loop:
     def _step(self, progress: Progress) -> StepResult:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(progress)
-        epoch, place = divmod(progress.step, self.steps_per_epoch)
-        rows = [self.examples[row] for row in self._epoch(epoch)[place]]
+        rows = [self.examples[row] for row in self.order.rows(progress.step)]
         tokens = sum(example.supervised for example in rows)
         loss = self.world.total(accumulate(self.objective, self._passes(rows), tokens))
         weights = list(trainable(self.objective.model).values())
         if not self.sharded:
             self.world.add_gradients(weights)
         norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, self.config.optimiser.clip_norm)))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise BadInput(
-                f"{self.folder}: step {progress.step + 1}: a loss of {loss} with a gradient of norm {norm} teaches "
-                "nothing; give a lower --learning-rate or --dtype float32"
-            )
+        what = f"a loss of {loss} with a gradient of norm {norm}"
+        require_finite(step_of(self.folder, progress.step + 1), what, loss, norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.train_loss = loss
@@ -186,36 +187,34 @@ class Loop:
 
     def _passes(self, rows: Sequence[Example]) -> list[list[Example]]:
         """This process's forward passes over some rows, which are sorted by length."""
-        batching, lengths = self.config.batching, [len(example.ids) for example in rows]
-
-        def split(part: Sequence[int]) -> list[list[int]]:
-            if self.objective.packing:
-                return packed_passes(part, lengths, self.most_tokens)
-            return padded_passes(part, batching.batch_size)
-
-        of_each = [split(share(range(len(rows)), rank, self.world.size)) for rank in range(self.world.size)]
-        mine = [[rows[row] for row in one] for one in of_each[self.world.rank]]
-        # A pass gathers the shards of all processes, so each must make as many.
-        return mine + [[]] * (max(map(len, of_each)) - len(mine)) if self.sharded else mine
-
-    def _epoch(self, epoch: int) -> list[list[int]]:
-        if self._laid_out[0] != epoch:
-            rows, seed = self.config.batching.rows_per_step, self.config.training.seed
-            lengths = [len(example.ids) for example in self.examples]
-            self._laid_out = (epoch, epoch_steps(lengths, rows, seed=seed, epoch=epoch))
-        return self._laid_out[1]
+        found = passes_of(
+            [len(example.ids) for example in rows],
+            rank=self.world.rank,
+            processes=self.world.size,
+            batch_size=self.config.batching.batch_size,
+            most_tokens=self.most_tokens if self.objective.packing else None,
+            equally_many=self.sharded,  # a pass gathers the shards of all processes
+        )
+        return [[rows[row] for row in one] for one in found]
 
     def _resume(self) -> Progress:
-        newest = checkpoint.latest(self.folder / runs.CHECKPOINTS)
-        progress = Progress()
+        newest, progress = self.world.by_first(self._newest), Progress()
         if newest is not None:
             progress = checkpoint.load(newest, self.objective.model, self.optimiser, self.world)
             say(f"going on after step {progress.step} of {self.total}")
-        if self.metrics is not None:
-            # Steps after the checkpoint are done again, so their lines go.
-            for line in self.metrics.keep(lambda line: newest is not None and line["step"] <= progress.step):
-                self.train_loss, self.dev_loss = line.get("loss", self.train_loss), line.get("dev_loss", self.dev_loss)
+        self.world.by_first(lambda: self._keep_curve(progress.step if newest else -1))
         return progress
+
+    def _keep_curve(self, step: int) -> None:
+        """Steps after the checkpoint are done again, so their lines go."""
+        if self.metrics is None:
+            return
+        for line in self.metrics.keep(lambda line: line["step"] <= step):
+            self.train_loss, self.dev_loss = line.get("loss", self.train_loss), line.get("dev_loss", self.dev_loss)
+
+    def _newest(self) -> Path | None:
+        checkpoint.sweep(self.checkpoints)
+        return checkpoint.latest(self.checkpoints)
 
     @torch.no_grad()
     def _look(self, progress: Progress) -> Progress:
@@ -225,6 +224,7 @@ class Loop:
         ordered = sorted(self.dev, key=lambda example: len(example.ids))
         summed = sum(self.objective.loss(rows).item() for rows in self._passes(ordered))
         loss = self.dev_loss = self.world.total(summed) / sum(example.supervised for example in self.dev)
+        require_finite(step_of(self.folder, progress.step), f"a loss of {loss} on the dev split", loss)
         self.objective.train()
         if self.sharded:
             sharded: Any = self.objective
@@ -233,30 +233,25 @@ class Loop:
             self.metrics.add({"step": progress.step, "dev_loss": loss})
         (seconds,) = self.world.most(time.monotonic() - started)
         progress = replace(progress, seconds=progress.seconds + seconds)
-        if self.config.training.patience is None or progress.step == 0:
+        if progress.step == 0:
+            return replace(progress, loss_before=loss)
+        if self.config.training.patience is None:
             return progress
         if progress.best_loss is not None and not loss < progress.best_loss:
             return replace(progress, misses=progress.misses + 1)
         progress = replace(progress, best_step=progress.step, best_loss=loss, misses=0)
-        checkpoint.save_best(self.folder / runs.CHECKPOINTS, self.objective.model, progress, self.world)
+        checkpoint.save_best(self.checkpoints, self.objective.model, progress, self.world)
         return progress
 
     def _record(self, progress: Progress, result: StepResult, seconds: float) -> None:
         if self.metrics is None:
             return
-        line = {
-            "step": progress.step,
-            "epoch": progress.step / self.steps_per_epoch,
-            "loss": result.loss,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "grad_norm": result.grad_norm,
-            "tokens": result.tokens,
-            "total_tokens": result.total_tokens,
-            "seconds": seconds,
-            "tokens_per_s": result.tokens / seconds,
-            "total_tokens_per_s": result.total_tokens / seconds,
-            "memory_mb": peak_memory_mb(),
-        }
+        line = result.line(
+            step=progress.step,
+            epoch=progress.step / self.order.steps_per_epoch,
+            learning_rate=self.optimiser.param_groups[0]["lr"],
+            seconds=seconds,
+        )
         self.metrics.add(line)
         self.metrics.show(line, dev_loss=self.dev_loss, left_s=self._left(progress))
 
@@ -265,25 +260,3 @@ class Loop:
         left_s = progress.seconds / progress.step * (self.total - progress.step)
         limit = self.config.training.max_minutes
         return left_s if limit is None else min(left_s, max(0.0, 60 * limit - progress.seconds))
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turns the first Ctrl-C (or SIGTERM) into a wish to stop; a second one interrupts at once."""
-    seen: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-        say("stopping after this step (again: at once)")
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are the caller's business
-        before = {}
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -69,10 +69,11 @@ class _FusedHard(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, label_N: Tensor) -> Tensor:
         """The sum, and the gradients of what needs one."""
-        inputs = (hidden_ND, weight_VD, bias_V)
+        needed = ctx.needs_input_grad
         grads = [
-            torch.zeros_like(tensor) if tensor is not None and needed else None
-            for tensor, needed in zip(inputs, ctx.needs_input_grad[:3], strict=True)
+            torch.zeros_like(hidden_ND) if needed[0] else None,
+            _zeros(weight_VD) if needed[1] else None,
+            _zeros(bias_V) if needed[2] and bias_V is not None else None,
         ]
         weight = weight_VD.to(hidden_ND.dtype)  # wider where every weight learns
         bias = None if bias_V is None else bias_V.to(hidden_ND.dtype)
@@ -87,13 +88,18 @@ class _FusedHard(torch.autograd.Function):
                 slope_NV = z_NV.sub_(norm_N1).exp_()
                 slope_NV.scatter_add_(1, label_N1, torch.full_like(norm_N1, -1.0))
                 _add_gradients(grads, here, slope_NV.to(weight.dtype), weight, hidden_ND[here])
-        ctx.save_for_backward(*grads)
+        ctx.save_for_backward(grads[0], *(None if grad is None else grad.to(weight_VD.dtype) for grad in grads[1:]))
         return total
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> Any:
         """The stored gradients, times what is asked of the sum."""
         return (*(None if grad is None else grad * outer for grad in ctx.saved_tensors), None)
+
+
+def _zeros(weight: Tensor) -> Tensor:
+    """Where chunks are added up: at least in float32, as a bfloat16 sum of many stops growing."""
+    return torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
 
 
 def _add_gradients(
@@ -105,4 +111,4 @@ def _add_gradients(
     if of_weight is not None:
         of_weight += slope_NV.T @ hidden_ND
     if of_bias is not None:
-        of_bias += slope_NV.sum(0)
+        of_bias += slope_NV.sum(0, dtype=of_bias.dtype)

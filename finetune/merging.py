@@ -13,6 +13,7 @@ from finetune.adapters import load_adapter
 from finetune.config import EMBEDDED, RunConfig
 from finetune.distributed import CPU
 from finetune.errors import BadInput
+from finetune.identity import locate
 from finetune.student import Base, load_base
 
 
@@ -51,8 +52,9 @@ def published_dtype(name: str) -> torch.dtype:
     """
     if name == EMBEDDED:
         return torch.bfloat16
+    place = locate(name, "base model")
     try:
-        config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(place.source, trust_remote_code=False, **place.options)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise BadInput(f"base model {name}: neither a local folder nor a loadable hub id ({reason})") from error

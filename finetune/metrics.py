@@ -5,6 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,32 @@ TENSORBOARD = "tensorboard"
 STATUS = Path("/proc/self/status")
 
 
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One optimiser step, over all processes."""
+
+    loss: float  # nats per supervised token, over the whole step
+    tokens: int  # supervised
+    total_tokens: int
+    grad_norm: float  # before clipping
+
+    def line(self, *, step: int, epoch: float, learning_rate: float, seconds: float) -> dict[str, Any]:
+        """The step's line in metrics.jsonl."""
+        return {
+            "step": step,
+            "epoch": epoch,
+            "loss": self.loss,
+            "learning_rate": learning_rate,
+            "grad_norm": self.grad_norm,
+            "tokens": self.tokens,
+            "total_tokens": self.total_tokens,
+            "seconds": seconds,
+            "tokens_per_s": self.tokens / seconds,
+            "total_tokens_per_s": self.total_tokens / seconds,
+            "memory_mb": peak_memory_mb(),
+        }
+
+
 class Metrics:
     """One run's metrics, written by one process.
 
@@ -35,14 +62,25 @@ class Metrics:
 
     def __init__(self, folder: Path, total: int, *, tensorboard: bool = False) -> None:
         self._path, self._total = folder / runs.METRICS, total
-        self._writer = _tensorboard(folder / TENSORBOARD) if tensorboard else None
-        self._bar = _Bar(total) if sys.stderr.isatty() else None
+        self._make_writer = _tensorboard() if tensorboard else None
+        self._writer: Any = None
+        self._bar: _Bar | None = None
         self._talked = 0.0
 
+    def start(self) -> None:
+        """Opens what shows the numbers."""
+        if self._make_writer is not None:
+            self._writer = self._make_writer(str(self._path.parent / TENSORBOARD))
+        if sys.stderr.isatty():
+            self._bar = _Bar(self._total)
+
     def keep(self, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """Leaves only some lines: those of steps that will be done again go."""
-        lines = runs.read_lines(self._path) if self._path.exists() else []
-        kept = [line for line in lines if wanted(line)]
+        """Leaves only some lines: those of steps that will be done again go.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        kept = [line for line in self._lines() if wanted(line)]
         runs.write_text(self._path, runs.dump_lines(kept))
         return kept
 
@@ -54,6 +92,19 @@ class Metrics:
             for name, value in line.items():
                 if name != "step":
                     self._writer.add_scalar(name, value, line["step"])
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        mend = "take the damaged lines out, or delete the file: only the curve is lost"
+        try:
+            lines = runs.read_lines(self._path)
+        except ValueError as error:
+            raise BadInput(f"{self._path}: not JSON Lines ({error}); {mend}") from error
+        for number, line in enumerate(lines, start=1):
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                raise BadInput(f"{self._path}: line {number}: no step in it; {mend}")
+        return lines
 
     def show(self, line: dict[str, Any], *, dev_loss: float | None, left_s: float) -> None:
         """Tells a person of a step."""
@@ -108,9 +159,9 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise BadInput("--tensorboard: not installed; run: pip install 'harvester[tensorboard]'") from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -56,7 +56,7 @@ class SeedsNotes(_Notes):
 
 
 class HarvestNotes(_Notes):
-    """The whole file. What datasets of older versions do not say is None or empty here."""
+    """The whole file. What datasets of older versions do not say is None or empty here; {} says that there is none."""
 
     format: Literal[1]
     harvester: str | None = None  # its version
@@ -70,7 +70,7 @@ class HarvestNotes(_Notes):
     rows: Mapping[str, int] = {}  # by split
     asked: int | None = None  # rows of train and dev that have their answer, or failed for good
     accepted: int | None = None  # of them
-    dropped: Mapping[str, int] = {}  # reason → rows left out of train and dev
+    dropped: Mapping[str, int] | None = None  # reason → rows left out of train and dev
     usd: float
     collect_minutes: float
 

@@ -120,7 +120,7 @@ class Renderer:
         dropped: Counter[str] = Counter()
         examples, cut_rows, cut_tokens = [], 0, 0
         for row in rows:
-            if not row.answer.strip():
+            if self._says_nothing(row.answer):
                 dropped["empty answer"] += 1
                 continue
             example = self.example(row.prompt, row.answer, row.tools)
@@ -148,6 +148,11 @@ class Renderer:
             taken = False
         return candidate if taken else [{**head, "content": f"{instruction}\n\n{head['content']}"}, *rest]
 
+    def _says_nothing(self, answer: str) -> bool:
+        for mark in map(self.tokenizer.decode, self.stop_ids):
+            answer = answer.replace(mark, "")
+        return not answer.strip()
+
     def _opens_thought(self) -> bool:
         try:
             return self._text([{"role": "user", "content": "?"}], None, opening=True).rstrip().endswith(OPEN)
@@ -173,10 +178,17 @@ class Renderer:
         return prompt + closing + full[len(head) :].removeprefix(NO_THOUGHT)
 
     def _ended(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        end = max((place + 1 for place, token in enumerate(ids) if token in self.stop_ids), default=0)
-        # Words after it: it is the answer's own, not the template's.
-        closed = end > 0 and not self.tokenizer.decode(ids[end:]).strip()
-        return ids[:end] if closed else (*ids, self.stop_ids[0])
+        """The ids up to the first stop token after which only stop tokens and blanks follow.
+
+        A template may write several (Phi-3: end of turn, newline, end of text), and generating halts at the first.
+        Where words follow, it is the answer's own and not the template's.
+        """
+        stops, end = [place for place, token in enumerate(ids) if token in self.stop_ids], len(ids)
+        for place in reversed(stops):
+            if self.tokenizer.decode(ids[place + 1 : end]).strip():
+                break
+            end = place
+        return (*ids[:end], ids[end] if end < len(ids) else self.stop_ids[0])
 
     def _encode(self, text: str) -> tuple[int, ...]:
         # The template writes the special tokens itself.

@@ -4,7 +4,6 @@ RUN/config.json, run.json, harvester.json (the dataset's), metrics.jsonl, checkp
 answers/, report.json, report.html.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,9 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finetune.config import RunConfig, read_config
-from finetune.data import Dataset
 from finetune.errors import BadInput
-from finetune.notes import NOTES
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
@@ -39,11 +36,13 @@ class Facts(BaseModel):
     dataset: str  # its folder, absolute
     dataset_sha256: str
     recipe: str
-    rows: Mapping[str, int] = {}  # learnt from, by split
+    base_sha256: str | None = None  # of the base model, as `identity.digest` tells; None in runs of before it was noted
+    rows: Mapping[str, int] = {}  # of each split, that can be learnt from
+    seen: Mapping[str, int] = {}  # learnt from in all steps, as often as it was: rows, supervised and total tokens
     dropped: Mapping[str, int] = {}  # rows of train left out, by reason
     cut: Mapping[str, int] = {}  # rows learnt without their answer's end, and the tokens they lost
     longest_answer: int = 0  # tokens, end-of-turn included; bounds generation when evaluating
-    tokens: Mapping[str, int] = {}  # of the rows learnt from: supervised, total
+    tokens: Mapping[str, int] = {}  # of the rows of train, each once: supervised, total
     lengths: Mapping[str, list[int]] = {}  # of prompt and answer, in tokens: their 0 %, 5 % … 100 % quantiles
     steps: int = 0
     ended_by: Literal["epochs", "max_steps", "max_minutes", "patience"] = "epochs"
@@ -54,90 +53,13 @@ class Facts(BaseModel):
     processes: int = 1
     train_loss: float | None = None  # nats per supervised token, mean over the last step
     dev_loss: float | None = None
-    train_minutes: float = 0.0
+    dev_loss_before: float | None = None  # of the base, before the first step
+    train_minutes: float = 0.0  # loading included
 
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps every other process from training into it; an empty one does not stay.
-
-    Raises:
-        BadInput: it cannot be made, or another process trains into it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # On the folder itself: it dies with the process and leaves no file behind.
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise BadInput(f"--out {folder}: cannot be made ({error.strerror})") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise BadInput(f"--out {folder}: another process trains into it; wait for it or give another --out") from error
-    try:
-        yield
-    finally:
-        os.close(handle)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def begin(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
-    """The facts of a new run, or of the run in this folder if it is the same one.
-
-    Raises:
-        BadInput: the folder holds something else.
-    """
-    fresh = Facts(
-        status="unfinished",
-        config_sha256=config.sha256(),
-        dataset=str(dataset.path.resolve()),
-        dataset_sha256=dataset.sha256,
-        recipe=dataset.notes.recipe,
-    )
-    if not (folder / FACTS).exists():
-        if not _is_ours(folder):
-            raise BadInput(f"--out {folder}: exists and is not a run; name another folder")
-        _copy_notes(dataset, folder)
-        # The facts last: they make it a run.
-        write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
-        write_facts(folder, fresh)
-        return fresh
-    facts = read_facts(folder)
-    if facts.status == "unfinished" and not (folder / CHECKPOINTS).exists():
-        # Nothing was learnt yet, so nothing is lost: a command that failed does not claim the folder.
-        _copy_notes(dataset, folder)
-        write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
-        write_facts(folder, fresh)
-        return fresh
-    if facts.dataset_sha256 != fresh.dataset_sha256:
-        raise BadInput(f"--out {folder}: holds a run on another dataset ({facts.dataset}); give another --out")
-    if facts.config_sha256 != fresh.config_sha256:
-        raise BadInput(f"--out {folder}: holds a run with {_difference(folder, config)}; give another --out")
-    return facts
-
-
-def _is_ours(folder: Path) -> bool:
-    """Empty, or what is left of a run that was killed in its first moment."""
-    names = [path.name.lstrip(".") for path in folder.iterdir()] if folder.is_dir() else ["not a folder"]
-    return all(name.startswith((CONFIG, FACTS, NOTES)) for name in names)
-
-
-def _copy_notes(dataset: Dataset, folder: Path) -> None:
-    """What binds the student stays with it, wherever the dataset goes."""
-    write_text(folder / NOTES, (dataset.path / NOTES).read_text(encoding="utf-8"))
-
-
-def _difference(folder: Path, config: RunConfig) -> str:
-    """The first setting in which a run differs from what is asked now."""
-    found, asked = read_config(folder / CONFIG).model_dump(), config.model_dump()
-    for noun, value in found.items():
-        for name, before in value.items() if isinstance(value, dict) else [("", value)]:
-            now = asked[noun][name] if name else asked[noun]
-            if before != now:
-                return f"{f'{noun}.{name}'.rstrip('.')} {before} (now {now})"
-    return "another configuration"
+    @property
+    def got_worse(self) -> bool:
+        """Whether the student does worse on the dev split than the base did."""
+        return self.dev_loss is not None and self.dev_loss_before is not None and self.dev_loss > self.dev_loss_before
 
 
 def read_facts(folder: Path) -> Facts:
@@ -151,6 +73,8 @@ def read_facts(folder: Path) -> Facts:
         return Facts.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; name a folder that `finetune train --out` wrote") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: damaged: not UTF-8 text; train into another folder") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise BadInput(
@@ -189,6 +113,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         for path in new.iterdir():
             if path.is_file():
                 path.chmod(0o644)  # safetensors makes its files for their owner alone
+        for path in (*new.rglob("*"), new):
+            to_disk(path)
         if target.exists():
             target.rename(old)
         try:
@@ -197,6 +123,7 @@ def new_folder(target: Path) -> Iterator[Path]:
             if old.exists():
                 old.rename(target)
             raise
+        to_disk(target.parent)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -206,13 +133,32 @@ def write_facts(folder: Path, facts: Facts) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file that is there in full or not at all."""
+    """Writes a file that is there in full or not at all, after a power cut too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(scratch).chmod(0o644)
-    Path(scratch).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    scratch = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        scratch.chmod(0o644)
+        to_disk(scratch)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    to_disk(path.parent)
+
+
+def to_disk(path: Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk.
+
+    A rename may be there before what it names: after a power cut the file would be empty.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

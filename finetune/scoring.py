@@ -5,7 +5,7 @@ from typing import Any
 
 from finetune.answers import Lines
 from finetune.arms import ARMS
-from finetune.intervals import gap_recovered, interval, paired_difference
+from finetune.intervals import gap_recovered, interval, paired_difference, too_few
 
 AGAINST = ("base", "base_instruction", "teacher", "unfiltered")
 
@@ -66,7 +66,8 @@ def _difference(scores: Mapping[str, Mapping[str, float]], than: str) -> dict[st
     seeds = list(scores["student"])
     student, other = ([scores[arm][seed] for seed in seeds] for arm in ("student", than))
     value, found = paired_difference(student, other)
-    return {"arm": "student", "than": than, "value": value, "interval": list(found)}
+    said = {"interval": list(found)} if found else {"interval": None, "refusal": too_few(len(seeds))}
+    return {"arm": "student", "than": than, "value": value, **said}
 
 
 def _gap(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

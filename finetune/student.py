@@ -9,7 +9,6 @@ from typing import Any
 import peft
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import Tensor
 
 from finetune import adapters, runs
@@ -17,7 +16,8 @@ from finetune.collate import Batch
 from finetune.config import EMBEDDED, RunConfig
 from finetune.embedded import embedded_folder, quiet_bars
 from finetune.errors import BadInput
-from finetune.shards import whole
+from finetune.identity import Place, locate
+from finetune.loading import load_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +53,18 @@ def load_base(
         device: where to hold it; None takes the GPU if there is one.
 
     Raises:
-        BadInput: the model cannot be found or loaded, or computes its logits in a way the fused loss does not follow.
+        BadInput: the model cannot be found, lacks weights, or computes its logits in a way the fused loss does not
+            follow.
         TeacherUnusable: `embedded` is not in the cache and cannot be fetched.
     """
     device = device or default_device()
     if device.type == "cpu":
         cores = torch.cpu.get_capabilities().get("num_physical_cores", torch.get_num_threads())
         torch.set_num_threads(max(1, min(int(cores), torch.get_num_threads())))
-    source = str(embedded_folder()) if name == EMBEDDED else name
+    place = Place(str(embedded_folder())) if name == EMBEDDED else locate(name)
     dtype = dtype or fast_dtype(device)
     more = {"quantization_config": _four_bits(device, dtype), "device_map": {"": device}} if four_bits else {}
-    with quiet_bars():
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **more
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise BadInput(f"--model {name}: neither a local folder nor a loadable hub id ({reason})") from error
+    model, tokenizer = load_files(name, place, dtype=dtype, **more)
     model.requires_grad_(False)
     if not four_bits:
         model.to(device)
@@ -120,13 +113,11 @@ def load_student(folder: Path, config: RunConfig) -> tuple[Base, Any]:
     return base, adapters.load_adapter(base.model, folder / runs.ADAPTER)
 
 
-def whole_weights(model: Any) -> dict[str, Tensor]:
-    """Every weight on the CPU, its shards together; every process must ask for it."""
-    return {name: whole(weight.detach()).cpu() for name, weight in model.state_dict().items()}
-
-
 def save_weights(base: Base, weights: dict[str, Tensor], folder: Path) -> None:
     """Writes a model of which every weight was trained; a folder is there in full or not at all."""
+    # Gathered from shards, weights that are tied are two tensors: one is written.
+    tied = base.model.all_tied_weights_keys
+    weights = {name: weight for name, weight in weights.items() if tied.get(name) not in weights}
     with runs.new_folder(folder) as scratch, quiet_bars():
         base.model.save_pretrained(scratch, state_dict=weights)
         base.tokenizer.save_pretrained(scratch)
@@ -201,9 +192,13 @@ def _check_head(name: str, base: Base) -> None:
     """Some architectures scale or cap the logits after the head; a loss that skips it would be wrong, silently."""
     ids_BT = torch.tensor([[base.pad_id, base.stop_ids[0]]], device=base.device)
     batch = Batch(ids_BT, ids_BT, torch.arange(2, device=base.device)[None], attention_mask_BT=torch.ones_like(ids_BT))
-    whole = base.model(input_ids=ids_BT, attention_mask=batch.attention_mask_BT, use_cache=False).logits
-    ours = output_head(base.model)(hidden_states(base.model, batch))
-    if not torch.allclose(whole, ours, rtol=1e-2, atol=1e-2):
+    logits_BTV = base.model(input_ids=ids_BT, attention_mask=batch.attention_mask_BT, use_cache=False).logits
+    try:
+        ours_BTV = output_head(base.model)(hidden_states(base.model, batch))
+    except (AttributeError, TypeError, NotImplementedError) as error:
+        kind = type(base.model).__name__
+        raise BadInput(f"--model {name}: {kind} gives no hidden states apart from its head; not supported") from error
+    if not torch.allclose(logits_BTV, ours_BTV, rtol=1e-2, atol=1e-2):
         raise BadInput(f"--model {name}: its logits are not those of its output head (scaled or capped); not supported")
 
 

@@ -2,21 +2,25 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune import adapters, runs, student
+from finetune import adapters, claiming, identity, runs, student
 from finetune.checkpoint import Progress
 from finetune.config import RunConfig
 from finetune.data import Dataset, open_dataset, say
 from finetune.distributed import CPU, World, join
 from finetune.errors import BadInput
-from finetune.loop import Loop, stop_on_signals
-from finetune.objective import make_objective
+from finetune.loop import Loop
+from finetune.mishaps import clear
+from finetune.objective import Objective, make_objective
 from finetune.rendering import Example, Rendered, Renderer
 from finetune.sharding import shard
+from finetune.shards import gathered
+from finetune.stopping import stop_on_signals
 from finetune.student import Base, prepare
 
 MAX_LENGTH = 1024
@@ -45,34 +49,77 @@ def train(
         Stopped: interrupted; the state is stored.
     """
     started, config, folder = time.monotonic(), config or RunConfig(), Path(out)
-    data = open_dataset(Path(dataset))
-    with join() as world, runs.held(folder) if world.first else nullcontext():
-        facts = world.by_first(lambda: runs.begin(folder, config, data))
+    with join() as world, _held(folder, world):
+        data = world.by_each(lambda: open_dataset(Path(dataset)))
+        world.agree({"configuration": config.sha256(), "dataset": data.sha256})
+        facts = world.by_first(lambda: claiming.inspect(folder, config, data))
         if facts.status == "trained":
             say(f"{folder}: already trained")
             return facts
-        sharded = config.method == "full" and world.size > 1
-        base, model = prepare(config, device=CPU if sharded else None)
-        rendered, dev = _render(base, data, config)
-        _tell_what_is_missing(rendered, len(data.split("train")))
-        objective = make_objective(model, base, config, world.device)
-        if config.batching.packing and not objective.packing:
-            say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
-        if sharded:
-            shard(objective, world.device)
-        loop = Loop(objective, rendered.require(), dev, config, folder, world, tensorboard)
+        loaded = world.by_each(lambda: _load(data, config, world))
+        world.agree({"base model": loaded.sha256})
+        if loaded.sharded:
+            shard(loaded.objective, world.device)
+        loop = Loop(
+            loaded.objective, loaded.rendered.require(), loaded.dev, config, folder, world, tensorboard=tensorboard
+        )
+        facts = world.by_first(lambda: claiming.claim(folder, facts, config, data, loaded.sha256))
         loading_s = time.monotonic() - started
         with stop_on_signals() as stop:
             done = loop.run(stop)
-        _save(model, base, config, folder, world)
-        told = {
-            **_outcome(loop, done, loading_s),
-            **_shape(rendered, dev),
-            "dtype": student.dtype_name(base.model.dtype),
-        }
-        facts = facts.model_copy(update=told)
+        _save(loaded, config, folder, world)
+        facts = facts.model_copy(update=_outcome(loop, done, loading_s) | _shape(loaded))
         world.by_first(lambda: runs.write_facts(folder, facts))
     return facts
+
+
+def told(facts: runs.Facts) -> str:
+    """A finished run in one line: how far it came, why it ended there and whether that was worth it."""
+    parts = [f"trained, {facts.steps} steps in {facts.train_minutes:.1f} min with loading"]
+    if facts.ended_by != "epochs":
+        parts.append(f"ended by --{facts.ended_by.replace('_', '-')}")
+    if facts.best_step is not None:
+        parts.append(f"best at step {facts.best_step}")
+    if facts.dev_loss is not None:
+        parts.append(f"dev loss {facts.dev_loss:.3f}")
+    if facts.got_worse:
+        parts.append(
+            f"worse than the {facts.dev_loss_before:.3f} before training: "
+            "give a lower --learning-rate or fewer --epochs"
+        )
+    return ", ".join(parts)
+
+
+@contextmanager
+def _held(folder: Path, world: World) -> Iterator[None]:
+    """The run's folder, by the first process for all of them."""
+    with ExitStack() as stack:
+        world.by_first(lambda: stack.enter_context(claiming.held(folder)))
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What training needs of one process."""
+
+    base: Base
+    sha256: str  # of the base
+    objective: Objective
+    rendered: Rendered
+    dev: list[Example]
+    sharded: bool
+
+
+def _load(data: Dataset, config: RunConfig, world: World) -> _Loaded:
+    sharded = config.method == "full" and world.size > 1
+    base, model = prepare(config, device=CPU if sharded else None)
+    rendered, dev = _render(base, data, config)
+    rendered.require()
+    _tell_what_is_missing(rendered, len(data.split("train")))
+    objective = make_objective(model, base, config, world.device)
+    if config.batching.packing and not objective.packing:
+        say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
+    return _Loaded(base, identity.digest(config.model), objective, rendered, dev, sharded)
 
 
 def _render(base: Base, data: Dataset, config: RunConfig) -> tuple[Rendered, list[Example]]:
@@ -89,12 +136,16 @@ def _render(base: Base, data: Dataset, config: RunConfig) -> tuple[Rendered, lis
     return renderer.rows(data.split("train"), most, cut=cut), dev
 
 
-def _save(model: Any, base: Base, config: RunConfig, folder: Path, world: World) -> None:
-    if config.method != "full":
-        world.by_first(lambda: adapters.save_adapter(model, folder / runs.ADAPTER))
-        return
-    weights = student.whole_weights(model)
-    world.by_first(lambda: student.save_weights(base, weights, folder / runs.WEIGHTS))
+def _save(loaded: _Loaded, config: RunConfig, folder: Path, world: World) -> None:
+    model, full = loaded.objective.model, config.method == "full"
+    weights = gathered(model.state_dict().items(), keep=world.first) if full else {}
+    target = folder / (runs.WEIGHTS if full else runs.ADAPTER)
+
+    def write() -> None:
+        with clear(target):
+            student.save_weights(loaded.base, weights, target) if full else adapters.save_adapter(model, target)
+
+    world.by_first(write)
 
 
 def _tell_what_is_missing(rendered: Rendered, rows: int) -> None:
@@ -113,6 +164,8 @@ def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
         "best_step": done.best_step,
         "train_loss": loop.train_loss,
         "dev_loss": loop.dev_loss,
+        "dev_loss_before": done.loss_before,
+        "seen": loop.seen(done),
         "train_minutes": (loading_s + done.seconds) / 60,
         "packed": loop.objective.packing,
         "device": loop.objective.device.type,
@@ -120,11 +173,12 @@ def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
     }
 
 
-def _shape(rendered: Rendered, dev: Sequence[Example]) -> dict[str, Any]:
-    """What the rows learnt from are like, in the student's tokens."""
-    examples = rendered.examples
+def _shape(loaded: _Loaded) -> dict[str, Any]:
+    """What the rows to learn from are like, in the student's tokens."""
+    rendered, examples = loaded.rendered, loaded.rendered.examples
     return {
-        "rows": {"train": len(examples), "dev": len(dev)},
+        "dtype": student.dtype_name(loaded.base.model.dtype),
+        "rows": {"train": len(examples), "dev": len(loaded.dev)},
         "dropped": rendered.dropped,
         "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
         "longest_answer": max(example.supervised for example in examples),

@@ -49,21 +49,27 @@ __main__
 
 FINETUNE = """
 errors
+mishaps
 config
+hub
+identity
 notes
 data
 runs
+claiming stored
 rendering
 batching
 collate attention
 losses
 schedule
 embedded adapters shards
+loading
 lora
 student
+telling
 objective distributed
 checkpoint
-metrics
+metrics stopping sound
 loop sharding
 training
 generation

@@ -31,7 +31,11 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option("--rank", type=POSITIVE, show_default="16", help="Of the adapters; alpha is twice the rank.")
 @click.option("--epochs", type=POSITIVE, show_default="2", help="Passes over the train split.")
 @click.option("--max-steps", type=POSITIVE, help="End after so many optimiser steps.")
-@click.option("--max-minutes", type=ABOVE_0, help="End after so many minutes of training, the learning rate with them.")
+@click.option(
+    "--max-minutes",
+    type=ABOVE_0,
+    help="End after so many minutes of steps and looks at dev, loading not counted; the learning rate ends with them.",
+)
 @click.option("--patience", type=POSITIVE, help="End after so many looks at dev without a better loss, with the best.")
 @click.option("--dev-every", type=POSITIVE, show_default="each epoch", help="Steps between looks at dev.")
 @click.option("--learning-rate", type=ABOVE_0, show_default="1e-3, full 2e-5", help="Its peak.")
@@ -76,7 +80,7 @@ def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **
     import torch  # noqa: F401 - before transformers, which would say in its own words that it is not there
 
     from finetune.cli.base import first_process
-    from finetune.training import train
+    from finetune.training import told, train
 
     facts = train(dataset, out, config, tensorboard=tensorboard)
     if not first_process():
@@ -84,5 +88,4 @@ def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **
     if as_json:
         click.echo(facts.model_dump_json())
     else:
-        dev = "" if facts.dev_loss is None else f", dev loss {facts.dev_loss:.3f}"
-        click.echo(f"{out}: trained, {facts.steps} steps in {facts.train_minutes:.1f} min{dev}")
+        click.echo(f"{out}: {told(facts)}")

@@ -9,11 +9,12 @@ from typing import Any
 
 from finetune import runs
 from finetune.errors import BadInput
-from finetune.intervals import paired_difference
+from finetune.intervals import paired_difference, too_few
 from finetune.reporting import figures, words
 from finetune.reporting.page import render
 from finetune.reporting.plots import Chart, Series, lines, ranges
-from finetune.reporting.reading import ORDER, Case, Run, read_run
+from finetune.reporting.reading import Case, Run, read_run
+from finetune.reporting.report import ORDER
 from harvester.records import digest
 
 STUDENT = "student"
@@ -27,7 +28,7 @@ class Change:
     than: str
     value: float | None  # None where the two answered different prompts
     interval: tuple[float, float] | None
-    refusal: str | None
+    refusal: str | None  # why there is no interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,8 @@ def comparison_table(found: Comparison) -> str:
         rows.append(f"{name:<{wide}}{n:>5}" + "".join(score.rjust(cells) for score in scores) + mark)
     rows.append("")
     for change in found.changes:
-        said = change.refusal
-        if change.value is not None:
-            said = f"{words.points(change.value)} points (95 % interval {words.points_span(change.interval)})"
+        sure = f"95 % interval {words.points_span(change.interval)}" if change.interval else change.refusal
+        said = sure if change.value is None else f"{words.points(change.value)} points ({sure})"
         rows.append(f"student of {change.run} - student of {change.than}: {said}")
     rows += [""] + [
         f"{name}: {' | '.join(words.plain(value, words.NOT_SET) for value in values)}"
@@ -166,7 +166,7 @@ def _change(name: str, than: str, run: Run, first: Run, *, same: bool) -> Change
         return Change(name, than, None, None, "not comparable: the students' answers are not recorded")
     seeds = list(ours)
     value, interval = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
-    return Change(name, than, value, interval, None)
+    return Change(name, than, value, interval, None if interval else too_few(len(seeds)))
 
 
 def _settings(found: Sequence[Run]) -> dict[str, tuple[Any, ...]]:

@@ -1,10 +1,10 @@
 """What the data was, in the words of the dataset's card."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from finetune.reporting.words import percent, plain
+from finetune.reporting.report import Data, LearntFrom, Terms
+from finetune.reporting.words import NOT_RECORDED, percent, plain
 
 MIDDLE = 10
 """Place of the median among quantiles 5 % apart."""
@@ -27,59 +27,75 @@ class DataCard:
 
     facts: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str, str], ...]  # step, reason, rows
+    left_out_note: str  # of what the table does not have
     bindings: tuple[Binding, ...] | None  # None where the dataset does not say
 
 
-def data_card(data: Mapping[str, Any]) -> DataCard:
-    """The report's `data` for people; keys that older reports lack are left out."""
-    left_out = data.get("left_out") or {}
-    terms = data.get("terms")
+def data_card(data: Data) -> DataCard:
+    """The report's `data` for people; what older reports lack is left out."""
+    by_step = {"export": data.left_out.harvest, "training": data.left_out.training}
     return DataCard(
         facts=tuple((name, text) for name, text in _facts(data) if text),
         left_out=tuple(
-            (step, str(reason), plain(count))
-            for step, key in (("export", "harvest"), ("training", "training"))
-            for reason, count in (left_out.get(key) or {}).items()
+            (step, reason, plain(count)) for step, found in by_step.items() for reason, count in (found or {}).items()
         ),
-        bindings=None if terms is None else tuple(_binding(one) for one in terms),
+        left_out_note=" ".join(
+            f"What the {step} left out: {NOT_RECORDED}." if found is None else f"The {step} left out no row."
+            for step, found in by_step.items()
+            if not found
+        ),
+        bindings=None if data.terms is None else tuple(_binding(one) for one in data.terms),
     )
 
 
-def _facts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "Recipe", str(data.get("recipe") or "")
-    yield "Teacher's model", plain(data.get("models"), "")
-    yield "Provider", plain(data.get("providers"), "")
-    yield "Rows in the dataset", plain(data.get("rows"), "")
-    yield "Rows learnt from", plain(data.get("learnt_from"), "")
-    asked, accepted = data.get("asked"), data.get("accepted")
-    if asked and accepted is not None:
-        yield "Accepted", f"{plain(accepted)} of {plain(asked)} answers ({percent(accepted / asked)})"
-    yield "Verified by", plain(data.get("verify"), "")
-    if data.get("unfiltered"):
+def learnt_from(found: LearntFrom) -> str:
+    """How much of the train split training reached."""
+    if found.of is None:
+        return NOT_RECORDED
+    if found.rows is None:
+        return f"how many of the {found.of:,} rows of train was {NOT_RECORDED}"
+    often = "" if found.passes is None else f", each {plain(round(found.passes, 2))} times on average"
+    return f"{found.rows:,} rows (of {found.of:,} in train){often}"
+
+
+def _facts(data: Data) -> Iterator[tuple[str, str]]:
+    yield "Recipe", data.recipe or ""
+    yield "Teacher's model", ", ".join(data.models)
+    yield "Provider", ", ".join(data.providers)
+    yield "Rows in the dataset", plain(data.rows) if data.rows else ""
+    yield "Learnt from", learnt_from(data.learnt_from)
+    tokens = data.learnt_from
+    if tokens.supervised is not None and tokens.total is not None:
+        yield "Tokens learnt from", f"{tokens.supervised:,} of answers; {tokens.total:,} with their prompts"
+    if data.dev_rows:
+        yield "Looked at while training", f"{data.dev_rows:,} rows of dev, none of them learnt from"
+    if data.asked and data.accepted is not None:
+        yield "Accepted", f"{data.accepted:,} of {data.asked:,} answers ({percent(data.accepted / data.asked)})"
+    yield "Verified by", ", ".join(data.verify) or "nothing"
+    if data.unfiltered:
         yield "Unfiltered", "rejected answers were trained on, too"
-    if cut := (data.get("cut") or {}).get("rows"):
-        yield "Cut", f"{plain(cut)} rows lost the ends of their answers"
-    lengths = data.get("completion_tokens")
-    if isinstance(lengths, Sequence) and len(lengths) > MIDDLE:
+    if cut := data.cut.get("rows"):
+        yield "Cut", f"{cut:,} rows lost the ends of their answers"
+    lengths = data.completion_tokens
+    if len(lengths) > MIDDLE:
         yield (
             "Teacher's answers",
             f"median {plain(lengths[MIDDLE])} tokens, {plain(lengths[0])} to {plain(lengths[-1])}",
         )
-    for seeds in data.get("seeds") or ():
-        yield f"Seeds for {seeds.get('split')}", f"{seeds.get('path')}, licence: {seeds.get('license') or 'unstated'}"
+    for seeds in data.seeds:
+        yield f"Seeds for {seeds.split}", f"{seeds.path}, licence: {seeds.license or 'unstated'}"
 
 
-def _binding(terms: Mapping[str, Any]) -> Binding:
-    basis = terms.get("basis")
-    duties = [*(terms.get("obligations") or ())]
-    duties += [f"show “{text}”" for text in terms.get("show") or ()]
-    duties += [f"pass along: {text}" for text in terms.get("pass_on") or ()]
-    if terms.get("name_prefix"):
-        duties.append(f"the student's name begins with “{terms['name_prefix']}”")
+def _binding(terms: Terms) -> Binding:
+    duties = [*terms.obligations]
+    duties += [f"show “{text}”" for text in terms.show]
+    duties += [f"pass along: {text}" for text in terms.pass_on]
+    if terms.name_prefix:
+        duties.append(f"the student's name begins with “{terms.name_prefix}”")
     return Binding(
-        title=f"{terms.get('teacher', 'teacher')}: {terms.get('id')}",
-        verdict=str(terms.get("verdict")),
-        source=f"source: {terms.get('source') or '-'}; as of {terms.get('as_of') or '-'}",
-        duties=tuple(dict.fromkeys(str(duty) for duty in duties)),
-        claimed=f"{basis} (accepted by {terms.get('accepted_by') or 'nobody named'})" if basis else None,
+        title=f"{terms.teacher}: {terms.id}",
+        verdict=terms.verdict,
+        source=f"source: {terms.source or '-'}; as of {terms.as_of or '-'}",
+        duties=tuple(dict.fromkeys(duties)),
+        claimed=f"{terms.basis} (accepted by {terms.accepted_by or 'nobody named'})" if terms.basis else None,
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
 from finetune.reporting.plots import Chart, Range, Series, bars, lines, ranges
-from finetune.reporting.reading import ORDER, AnswerTokens, Run, Score
+from finetune.reporting.reading import Run
+from finetune.reporting.report import ORDER, AnswerTokens, Score
 from finetune.reporting.scales import finite
 from finetune.reporting.words import minutes, percent, plain, title
 
@@ -101,7 +102,7 @@ def time(run: Run) -> Chart | None:
 
 def spending(run: Run) -> Chart | None:
     """USD paid for the dataset's rows, by the minutes since the first answer."""
-    found = finite([(point[0], point[1]) for point in (run.report.data or {}).get("spend") or () if len(point) == 2])  # noqa: PLR2004
+    found = finite(run.report.data.spend) if run.report.data else []
     if not found or not found[-1][1]:
         return None
     curve = Series("rows in the dataset", found, colour("teacher"))

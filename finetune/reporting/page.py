@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from finetune import runs
-from finetune.reporting import figures, words
+from finetune.reporting import figures, headline, words
 from finetune.reporting.answers import MOST_CASES, groups
 from finetune.reporting.costs import bill
 from finetune.reporting.data import data_card
@@ -41,7 +41,9 @@ def report_html(run: Run) -> str:
         report=run.report,
         facts=run.facts,
         name=run.facts.recipe,
-        verdict=words.verdict(run.report),
+        warnings=headline.warnings(run.report),
+        verdict=headline.verdict(run.report),
+        gap=headline.gap(run.report.gap_recovered),
         fields=list(dict.fromkeys(field for arm in run.report.arms.values() for field in arm.fields)),
         charts=drawn,
         missing_charts=[name for name in figures.NAMES if name not in {chart.title for chart in drawn}],
@@ -65,11 +67,10 @@ def _made_of(run: Run) -> list[tuple[str, Any]]:
         ("Dataset, SHA-256 of its files", facts.dataset_sha256),
         (
             "Dataset evaluated on",
-            "the same" if dataset.get("sha256") == facts.dataset_sha256 else dataset.get("sha256"),
+            "the same" if dataset.sha256 == facts.dataset_sha256 else dataset.sha256,
         ),
         ("Settings, SHA-256", facts.config_sha256),
         ("Steps", f"{facts.steps:,}, ended by {words.label(facts.ended_by)}"),
-        ("Tokens learnt from", facts.tokens or None),
         ("Machine", machine if facts.device else None),
         ("Most tokens of an answer", run.report.max_new_tokens),
         ("Versions", run.report.versions or None),
@@ -93,6 +94,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals["style"] = Markup((HERE / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
     environment.globals["colour"] = figures.colour
+    environment.filters["in_words"] = headline.in_words
     for name in ("percent", "span", "points", "points_span", "usd", "minutes", "plain", "label", "title"):
         environment.filters[name if name != "title" else "arm"] = getattr(words, name)
     return environment

@@ -1,8 +1,9 @@
 """Axes: round ticks, linear or logarithmic places, and fewer points where there are too many to draw."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Point = tuple[float, float]
 
@@ -10,6 +11,8 @@ MOST_POINTS = 500
 """More than a screen has columns for; the rest only makes the file heavy."""
 LOG_FROM = 50.0
 """A logarithmic axis where the largest value is so many times the smallest: a linear one would lay the rest flat."""
+LARGEST = 1e100
+"""Of a value that is drawn: with it the arithmetic of an axis stays finite."""
 SAME = 1e-9
 """Values nearer than this share of their size have no distance to draw."""
 _TICKS = 5
@@ -53,9 +56,13 @@ def fit(values: Sequence[float], start: float, end: float, *, from_zero: bool = 
     return Scale(low, high, start, end)
 
 
-def finite(points: Sequence[tuple[float | None, float | None]]) -> list[Point]:
-    """The points that have a place: neither missing, nor NaN, nor infinite."""
-    return [(x, y) for x, y in points if x is not None and y is not None and math.isfinite(x) and math.isfinite(y)]
+def finite(points: Iterable[tuple[Any, Any]]) -> list[Point]:
+    """The points that have a place: two numbers, neither NaN nor infinite."""
+    return [(x, y) for x, y in points if _has_place(x) and _has_place(y)]
+
+
+def _has_place(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def thin(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:

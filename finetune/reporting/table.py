@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from finetune.reporting.reading import Difference, Gap, Report
+from finetune.reporting.headline import gap, in_words, warnings
+from finetune.reporting.report import Difference, Report, make_report
 from finetune.reporting.words import ascii_spaces, percent, points, points_span, span
 
 
 def table(result: dict[str, Any]) -> str:
-    """The report as plain text: the arms, the differences, the gap, and what it cost."""
-    return ascii_spaces("\n".join(_lines(Report.model_validate(result))))
+    """The report as plain text: the arms, the differences, the gap, what it cost, and what speaks against it."""
+    return ascii_spaces("\n".join(_lines(make_report(result))))
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -21,20 +22,16 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield from map(_difference, report.differences)
     yield ""
-    yield _gap(report.gap_recovered or Gap(refusal="it was not recorded"))
+    yield f"gap recovered: {gap(report.gap_recovered)}"
     if (overlap := report.overlap) is not None:
-        warning = "   WARNING: the student has seen them" if overlap.prompts else ""
-        yield f"test prompts also in train: {overlap.prompts} of {overlap.of}{warning}"
+        yield f"test prompts also in train: {overlap.prompts} of {overlap.of}"
     spent = ", ".join(f"{name} {value:.1f}" for name, value in report.minutes.items())
-    yield f"cost: {report.usd or 0:.4f} USD; minutes: {spent}"
+    yield f"teacher's answers: {report.usd or 0:.4f} USD; minutes: {spent}"
+    if said := warnings(report):
+        yield ""
+        yield from (f"WARNING: {text}" for text in said)
 
 
 def _difference(found: Difference) -> str:
-    name = f"{found.arm} - {found.than}"
-    return f"{name:<32}{points(found.value):>7} points   {points_span(found.interval)}"
-
-
-def _gap(gap: Gap) -> str:
-    if gap.value is None:
-        return f"gap recovered: not given, {gap.refusal}"
-    return f"gap recovered: {percent(gap.value)} (95 % interval {span(gap.interval)})"
+    name, sure = f"{found.arm} - {found.than}", points_span(found.interval) if found.interval else in_words(found)
+    return f"{name:<32}{points(found.value):>7} points   {sure}"

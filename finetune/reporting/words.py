@@ -7,8 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from finetune.reporting.reading import Arm, Difference, Report
-
 NOT_RECORDED = "not recorded"
 NOT_SET = "not set"
 """A setting whose null stands for what the program chooses."""
@@ -49,7 +47,7 @@ def _picture(code: int) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """0.5 → 50.0 %."""
-    return NOT_RECORDED if share is None else f"{_number(100 * share, digits)}{GAP}%"
+    return NOT_RECORDED if share is None else f"{number(100 * share, digits)}{GAP}%"
 
 
 def span(interval: tuple[float, float] | None, digits: int = 1) -> str:
@@ -60,7 +58,7 @@ def span(interval: tuple[float, float] | None, digits: int = 1) -> str:
 def points(share: float, digits: int = 1) -> str:
     """A difference of scores: 0.125 → +12.5."""
     value = round(100 * share, digits) + 0.0
-    return f"{'+' if value > 0 else ''}{_number(value, digits)}"
+    return f"{'+' if value > 0 else ''}{number(value, digits)}"
 
 
 def points_span(interval: tuple[float, float] | None) -> str:
@@ -113,61 +111,8 @@ def label(name: Any) -> str:
     return str(name).replace("_", " ")
 
 
-def verdict(report: Report) -> list[str]:
-    """What was found, in sentences that need no table."""
-    student, teacher, base = (report.arms.get(arm) for arm in ("student", "teacher", "base"))
-    if student is None:
-        return ["No student was evaluated."]
-    said = [_right(student, teacher, base)]
-    if teacher is not None and base is not None:
-        said.append(_recovered(report))
-    said += [_compared(found) for found in report.differences or () if (found.arm, found.than) == ("student", "base")]
-    if report.overlap is not None and report.overlap.prompts:
-        said.append(
-            f"Warning: {report.overlap.prompts} of the {report.overlap.of} held-out prompts were also in the training "
-            "data, so the student's score is too good to be believed."
-        )
-    return said
-
-
-def _right(student: Arm, teacher: Arm | None, base: Arm | None) -> str:
-    others = [
-        f"{name} {_count(arm, bare=arm.n == student.n)}"
-        for name, arm in (("the teacher", teacher), ("the base model", base))
-        if arm is not None
-    ]
-    rest = f"; {', '.join(others)}" if others else ""
-    return f"The student answers {_count(student)} held-out prompts right{rest}."
-
-
-def _count(arm: Arm, *, bare: bool = False) -> str:
-    right = arm.score * arm.n
-    if abs(right - round(right)) > 1e-6:  # noqa: PLR2004 - several samples of a prompt share its weight
-        return percent(arm.score) if bare else f"{percent(arm.score)} of {arm.n}"
-    return f"{round(right)}" if bare else f"{round(right)} of {arm.n}"
-
-
-def _recovered(report: Report) -> str:
-    gap = report.gap_recovered
-    if gap is None:
-        return "How much of the teacher's lead it recovered was not recorded."
-    if gap.value is None:
-        return f"How much of the teacher's lead it recovered cannot be said: {gap.refusal or 'no reason was recorded'}."
-    sure = f" (95{GAP}% interval {span(gap.interval, 0)})" if gap.interval else ""
-    return f"It recovered {percent(gap.value, 0)}{sure} of the teacher's lead over the base model."
-
-
-def _compared(found: Difference) -> str:
-    if found.interval is None:
-        return f"It is {points(found.value)} points above the base model; how sure that is was not recorded."
-    sure = f"95{GAP}% interval {points_span(found.interval)}"
-    if found.interval[0] <= 0 <= found.interval[1]:
-        return f"It cannot be told apart from the base model: {points(found.value)} points ({sure})."
-    side = "better" if found.value > 0 else "worse"
-    return f"It is {_number(abs(100 * found.value), 1)} points {side} than the base model ({sure})."
-
-
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """With so many digits after the point, and a minus that is one."""
     if math.isinf(value):
         return "∞" if value > 0 else f"{MINUS}∞"
     return f"{value:,.{digits}f}".replace("-", MINUS)

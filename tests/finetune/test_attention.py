@@ -115,6 +115,58 @@ def test_attention_scores_that_are_capped_stay_padded(tmp_path: Path) -> None:
     assert model.config._attn_implementation == before
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"softcap": 50.0},
+        {"s_aux": torch.zeros(4)},
+        {"sinks": torch.zeros(4)},
+        {"position_bias": torch.zeros(1, 4, 9, 9)},
+        {"indices": torch.zeros(1, 9, 2)},
+        {"is_causal": False},
+        {"of_a_later_version": 1},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_packed_attention_does_not_compute_is_refused(more: dict[str, Any]) -> None:
+    q, k, v = (torch.randn(1, 4, 9, 8) for _ in range(3))
+    harmless = {"position_ids": torch.arange(9), "output_attentions": False, "softcap": None}
+    segment_attention(None, q, k, v, None, segments=(4, 5), **harmless)
+    with pytest.raises(NotImplementedError, match="packed attention knows no"):
+        segment_attention(None, q, k, v, None, segments=(4, 5), **harmless | more)
+
+
+def test_a_mask_of_the_model_s_own_is_refused() -> None:
+    q, k, v = (torch.randn(1, 4, 9, 8) for _ in range(3))
+    with pytest.raises(NotImplementedError):
+        segment_attention(None, q, k, v, torch.ones(1, 1, 9, 9), segments=(4, 5))
+
+
+def small(family: str, **more: Any) -> Any:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")(vocab_size=300, head_dim=16, **SMALL | more)
+    return transformers.AutoModelForCausalLM.from_config(config)
+
+
+# Too little for the trial to notice: on two short rows the numbers are the same within rounding.
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [
+        ("Gemma2", {"attn_logit_softcapping": 50.0, "final_logit_softcapping": None}),
+        ("Llama", {"attention_chunk_size": 64}),
+        ("GptOss", {"num_local_experts": 2, "num_experts_per_tok": 1}),
+    ],
+)
+def test_caps_sinks_and_chunks_stay_padded_however_little_they_do(family: str, more: dict[str, Any]) -> None:
+    model = small(family, **more)
+    for name, weight in model.named_parameters():
+        if name.endswith("sinks"):
+            torch.nn.init.constant_(weight, -20.0)  # takes next to nothing from the others
+    before = model.config._attn_implementation
+    assert not use_segments(model, 5)
+    assert model.config._attn_implementation == before
+
+
 def test_grouped_heads_and_windows_equal_plain_masked_attention() -> None:
     torch.manual_seed(0)
     q, k, v = torch.randn(1, 4, 9, 8), torch.randn(1, 2, 9, 8), torch.randn(1, 2, 9, 8)

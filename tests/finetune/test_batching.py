@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.batching import epoch_steps, packed_passes, padded_passes, share
+from finetune.batching import Order, epoch_steps, packed_passes, padded_passes, passes_of, share
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=80)
 
@@ -46,3 +47,48 @@ def test_processes_and_passes_share_the_rows_out(count: int, processes: int, bat
         passes = padded_passes(rows, batch_size)
         assert [row for one in passes for row in one] == rows
         assert all(1 <= len(one) <= batch_size for one in passes)
+
+
+@given(LENGTHS, st.integers(50, 200))
+def test_a_row_goes_into_the_first_pass_that_has_room(lengths: list[int], most: int) -> None:
+    plain: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        room = (one for one in plain if sum(lengths[other] for other in one) + lengths[row] <= most)
+        if (first := next(room, None)) is None:
+            plain.append(first := [])
+        first.append(row)
+    assert packed_passes(range(len(lengths)), lengths, most) == plain
+
+
+@pytest.mark.timeout(30)
+def test_a_large_split_is_packed_in_no_time() -> None:
+    lengths = [700 + row % 300 for row in range(150_000)]  # no two of them fit: quadratic time would be an hour
+    assert len(packed_passes(range(len(lengths)), lengths, 1000)) == len(lengths)
+
+
+@given(LENGTHS, st.integers(1, 4), st.integers(1, 5), st.booleans())
+def test_each_row_is_in_one_pass_of_one_process(
+    lengths: list[int], processes: int, batch_size: int, packed: bool
+) -> None:
+    most = 50 * batch_size if packed else None
+    found = [
+        passes_of(
+            sorted(lengths), rank=rank, processes=processes, batch_size=batch_size, most_tokens=most, equally_many=True
+        )
+        for rank in range(processes)
+    ]
+    assert sorted(row for passes in found for one in passes for row in one) == list(range(len(lengths)))
+    assert len({len(passes) for passes in found}) == 1
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 30))
+def test_the_rows_seen_are_those_of_the_steps_done(lengths: list[int], rows: int, steps: int) -> None:
+    order = Order(lengths, rows, seed=3)
+    epochs, rest = divmod(steps, order.steps_per_epoch)
+    plain = [
+        row for epoch in range(epochs + 1) for step in epoch_steps(lengths, rows, seed=3, epoch=epoch) for row in step
+    ]
+    seen = list(order.seen(steps))
+    assert seen == plain[: len(seen)]
+    assert len(seen) >= epochs * len(lengths)
+    assert (len(seen) == epochs * len(lengths)) == (rest == 0)

@@ -15,6 +15,7 @@ from finetune.config import make_config
 from finetune.exporting import export
 from finetune.licences import base_model, licence
 from finetune.notes import HarvestNotes, TermsNotes
+from finetune.reporting.report import make_report
 from finetune.runs import REPORT, Facts
 from finetune.training import train
 
@@ -33,9 +34,9 @@ REPORT_OF_18 = {
     "arms": {
         "base": {"n": 18, "score": 0.0, "interval": [0.0, 0.18], "unfinished": 0},
         "student": {"n": 18, "score": 0.75, "interval": [0.5, 0.9], "unfinished": 1},
-        "odd": {"n": 18},
     },
     "gap_recovered": {"value": 0.8, "interval": [0.6, 1.0]},
+    "differences": [{"arm": "student", "than": "base", "value": 0.75, "interval": [0.5, 0.9]}],
 }
 
 
@@ -55,7 +56,7 @@ def student(report: dict[str, Any] | None = None, model: str = "embedded", **not
         notes=HarvestNotes.model_validate(given),
         base=base_model(model),
         dtype="bfloat16",
-        report=report,
+        report=None if report is None else make_report(report),
         versions={"torch": "2.13"},
     )
 
@@ -73,7 +74,10 @@ def test_the_hub_reads_what_it_is_made_of() -> None:
     (result,) = data["model-index"][0]["results"]
     assert (result["metrics"][0]["value"], result["dataset"]["name"]) == (0.75, "orders")
     assert "| student | 18 | 75.0 % | 50.0 % to 90.0 % |" in text
-    assert "Gap recovered: 80.0 % (60.0 % to 100.0 %)" in text
+    assert "| student - base | +75.0 | +50.0 to +90.0 | better |" in text
+    assert "(teacher - base): 80.0 % (95 % interval 60.0 % to 100.0 %)." in text
+    assert "Learnt from: how many of the 8 rows of train was not recorded" in text
+    assert "Left out of the dataset: not recorded" in text
     assert "| `optimiser.learning_rate` | `0.001` |" in text
     assert "/home/somebody" not in text
 
@@ -83,11 +87,20 @@ def test_what_was_not_measured_is_said_so() -> None:
     assert "model-index" not in data
     assert "Not evaluated" in text
     refused = REPORT_OF_18 | {"gap_recovered": {"value": None, "refusal": "teacher and base are too near"}}
-    assert "not given, teacher and base are too near" in parsed(student(refused))[1]
-    for odd in ({}, {"arms": None}, {"arms": {"student": {"score": "?"}}, "gap_recovered": None}):
-        data, text = parsed(student(odd))
-        assert "model-index" not in data
-        assert "The report has no scores." in text
+    assert "not given: teacher and base are too near" in parsed(student(refused))[1]
+    data, text = parsed(student({"arms": {}}))
+    assert "model-index" not in data
+    assert "No student was evaluated." in text
+
+
+def test_a_student_that_does_not_help_says_so_at_the_top() -> None:
+    def head(**changed: Any) -> str:
+        return parsed(student({**REPORT_OF_18, **changed}))[1].split("## ")[0]
+
+    tie = {"arm": "student", "than": "base", "value": 0.02, "interval": [-0.1, 0.14]}
+    assert "Mind" not in head()
+    assert "> **Mind:** The student is not shown to be better than its base model" in head(differences=[tie])
+    assert "Training made it worse on the dev split" in head(run={"dev_loss_before": 1.0, "dev_loss": 2.0})
 
 
 def test_obligations_are_printed_in_their_words_and_make_the_licence_other() -> None:
@@ -142,7 +155,11 @@ def test_what_others_wrote_stays_text() -> None:
         accepted_by=HOSTILE,
     )
     one = student(
-        {"arms": {HOSTILE: {"score": 1.0}}, "gap_recovered": {"refusal": HOSTILE}},
+        {
+            "arms": {"student": {"n": 1, "score": 1.0}},
+            "gap_recovered": {"refusal": HOSTILE},
+            "differences": [{"arm": HOSTILE, "than": HOSTILE, "value": 0.0, "refusal": HOSTILE}],
+        },
         terms=[terms],
         recipe=HOSTILE,
         teacher={"model": HOSTILE, "base_url": HOSTILE},

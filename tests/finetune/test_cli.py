@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -144,6 +145,85 @@ def test_stopping_exits_3_and_says_how_to_go_on(
     code, out, err = finetune(*train)
     assert code == 0
     assert "going on after step 1 of 3" in err
+
+
+IMPATIENT = """
+import os, signal, sys
+from finetune import training
+from finetune.cli import base, main
+
+def loading(*_arguments, **_options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        exec("raise KeyboardInterrupt")  # as it may come while an imported library makes a dataclass
+
+say = base._say
+def saying(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return say(*arguments)
+
+training.prepare, base._say = loading, saying
+main()
+"""
+
+
+def test_ctrl_c_while_loading_is_one_line_however_often_it_is_pressed(toy_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "impatient.py").write_text(IMPATIENT)  # python -m, as torchrun starts it too, ends in its own way
+    command = [sys.executable, "-m", "impatient", "train", str(toy_dataset), "--out", str(tmp_path / "run")]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (3, "finetune: interrupted; run the same command again to go on\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_ctrl_c_that_a_library_made_another_error_of_is_still_one(
+    finetune: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object, **_options: object) -> Never:
+        raise ImportError("cannot import") from KeyboardInterrupt()
+
+    monkeypatch.setattr("finetune.cli.base.cli", interrupted)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert finetune("train") == (3, "", "finetune: interrupted; run the same command again to go on\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "run/x"), "run/x: No space left on device; free space"),
+        (MemoryError(), "memory is full; give a smaller --batch-size"),
+    ],
+    ids=["disk", "memory"],
+)
+def test_a_full_disk_or_memory_is_one_line_and_code_2(
+    error: Exception, line: str, finetune: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> Never:
+        raise error
+
+    monkeypatch.setattr("finetune.cli.base.cli", full)
+    code, _, err = finetune("evaluate")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith(f"finetune: {line}")
+
+
+def test_a_disk_that_fills_up_while_it_trains_is_one_line_and_code_2(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    # The curve and the facts fit, the checkpoint does not.
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    code += "from finetune.cli import main; main()"
+    arguments = ("train", toy_dataset, "--out", tmp_path / "run", "--model", tiny_folder, "--max-steps", 1)
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(
+        f"finetune: {tmp_path / 'run' / 'checkpoints'}/step-00000001: File too large; raise the limit"
+    )
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_a_bug_exits_1_with_a_traceback_and_where_to_report(finetune: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Never
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from toys import make_row, write_dataset
 
@@ -33,7 +35,7 @@ def test_splits_that_are_all_null_in_some_columns_still_agree(tmp_path: Path) ->
 def test_missing_column_is_named(tmp_path: Path) -> None:
     rows = [{name: value for name, value in make_row(1).items() if name != "seed_id"}]
     schema = pa.schema([field for field in CONTRACT if field.name != "seed_id"])
-    with pytest.raises(BadInput, match="split train: column 'seed_id' is missing"):
+    with pytest.raises(BadInput, match=r"data/train-00000-of-00001.parquet: column 'seed_id' is missing"):
         open_dataset(write_dataset(tmp_path / "d", {"train": rows}, schema=schema))
 
 
@@ -56,9 +58,23 @@ def test_bad_messages_are_named_by_row(tmp_path: Path, messages: list[dict[str, 
         open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1) | {"messages": messages}]}))
 
 
-def test_reference_that_is_not_json_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reference", ["{", "NaN", '"\\ud800"', "[" * 50_000])
+def test_reference_that_is_not_json_is_named(tmp_path: Path, reference: str) -> None:
     with pytest.raises(BadInput, match="row row1-0: column 'reference' is not JSON"):
-        open_dataset(write_dataset(tmp_path / "d", {"test": [make_row(1) | {"reference": "{"}]}))
+        open_dataset(write_dataset(tmp_path / "d", {"test": [make_row(1) | {"reference": reference}]}))
+
+
+def test_a_row_without_its_seed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="row row1-0: column 'seed_id' is null"):
+        open_dataset(write_dataset(tmp_path / "d", {"test": [make_row(1) | {"seed_id": None}]}))
+
+
+@pytest.mark.parametrize("column", ["messages", "teacher"])
+def test_a_column_that_one_split_lacks_is_named(toy_dataset: Path, column: str) -> None:
+    file = toy_dataset / "data" / "test-00000-of-00001.parquet"
+    pq.write_table(pq.read_table(file).drop([column]), file)
+    with pytest.raises(BadInput, match=f"test-00000-of-00001.parquet: column '{column}' is missing"):
+        open_dataset(toy_dataset)
 
 
 def test_damaged_parquet_is_one_clear_error(toy_dataset: Path) -> None:
@@ -67,6 +83,25 @@ def test_damaged_parquet_is_one_clear_error(toy_dataset: Path) -> None:
     with pytest.raises(BadInput, match="cannot be loaded") as caught:
         open_dataset(toy_dataset)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["data/train-00000-of-00001.parquet", "README.md", "harvester.json"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 400, b"---\n: [\n---\n", b"---\n\xff\0\n---\n"])
+def test_a_damaged_file_is_one_line_on_the_terminal_or_no_harm(
+    toy_dataset: Path, part: str, damage: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (toy_dataset / part).write_bytes(damage)
+    with suppress(BadInput) if part == "README.md" else pytest.raises(BadInput, match=r"\A.*export.*\Z"):
+        open_dataset(toy_dataset)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_in_place_of_a_file_is_one_clear_error(toy_dataset: Path) -> None:
+    file = toy_dataset / "data" / "train-00000-of-00001.parquet"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(BadInput, match=r"train-00000-of-00001\.parquet: Is a directory"):
+        open_dataset(toy_dataset)
 
 
 def test_notes_are_checked(toy_dataset: Path) -> None:

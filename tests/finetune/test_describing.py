@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_dataset_is_described_from_its_columns(tmp_path: Path) -> None:
     found = describe(data, FACTS)
     assert found["rows"] == {"train": 200, "test": 2}
     assert (found["teachers"], found["models"], found["providers"]) == (["t"], ["m0", "m1"], [])
-    assert found["left_out"] == {"harvest": {}, "training": {"empty answer": 1}}
+    assert found["left_out"] == {"harvest": None, "training": {"empty answer": 1}}
     assert found["completion_tokens"][::10] == [0, pytest.approx(100, abs=1), 199]
     minutes, usd = zip(*found["spend"], strict=True)
     assert len(minutes) == POINTS
@@ -48,3 +49,24 @@ def test_what_the_dataset_does_not_say_is_empty(tmp_path: Path) -> None:
     assert (found["spend"], found["completion_tokens"], found["teachers"]) == ([], [], [])
     assert (found["terms"], found["asked"], found["seeds"]) == (None, None, [])
     assert usd_per_answer(data.path) is None
+
+
+def test_that_nothing_was_dropped_is_told_from_not_knowing(tmp_path: Path) -> None:
+    path = write_dataset(tmp_path / "d", {"train": [make_row(1)]})
+    assert describe(open_dataset(path), FACTS)["left_out"]["harvest"] is None
+    notes = json.loads((path / "harvester.json").read_text())
+    (path / "harvester.json").write_text(json.dumps(notes | {"dropped": {}}))
+    assert describe(open_dataset(path), FACTS)["left_out"]["harvest"] == {}
+
+
+def test_what_was_learnt_from_is_what_the_steps_reached_and_dev_is_no_part_of_it(tmp_path: Path) -> None:
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)]}))
+    facts = FACTS.model_copy(update={"rows": {"train": 9, "dev": 4}, "tokens": {"supervised": 90, "total": 900}})
+    stopped = facts.model_copy(update={"seen": {"rows": 5, "supervised": 50, "total": 500}})
+    found = describe(data, stopped)
+    assert found["learnt_from"] == {"rows": 5, "of": 10, "passes": 1, "supervised": 50, "total": 500}
+    assert found["dev_rows"] == 4
+    twice = facts.model_copy(update={"seen": {"rows": 18, "supervised": 180, "total": 1800}})
+    assert describe(data, twice)["learnt_from"] == {"rows": 9, "of": 10, "passes": 2, "supervised": 180, "total": 1800}
+    older = describe(data, facts)["learnt_from"]
+    assert older == {"rows": None, "of": 10, "passes": None, "supervised": None, "total": None}

@@ -1,6 +1,7 @@
 """Two real processes over gloo, started as a user starts them, against one."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from finetune import runs
+from finetune import checkpoint, runs, stored
 from finetune.distributed import World
 
 pytestmark = pytest.mark.slow
@@ -18,11 +19,23 @@ pytestmark = pytest.mark.slow
 CLOCKS = {"seconds", "tokens_per_s", "total_tokens_per_s", "memory_mb"}
 
 
-def train(processes: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+def train(processes: int, *arguments: object, patch: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command; `patch` is a folder with a sitecustomize.py for its processes."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [*(torchrun if processes > 1 else [sys.executable]), "-m", "finetune", "train", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    paths = [str(Path(__file__).parents[2]), *([str(patch)] if patch else [])]
+    environment = os.environ | {"PYTHONPATH": ":".join(reversed(paths)), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=100)
+
+
+def write_patch(folder: Path, code: str) -> Path:
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code)
+    return folder
+
+
+def told(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in done.stderr.splitlines() if line.startswith("finetune:")]
 
 
 def curve(run: Path) -> list[dict[str, Any]]:
@@ -73,14 +86,8 @@ def test_a_run_goes_on_with_another_number_of_processes(
     settings = ("--model", tiny_folder, "--method", method, "--learning-rate", 0.01, *SETTINGS, *more)
     done = train(1, toy_dataset, "--out", tmp_path / "whole", *settings)
     assert done.returncode == 0, done.stderr
-    stop = tmp_path / "sitecustomize.py"
-    stop.write_text(STOP_AFTER_3)
-    environment = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "finetune"]
-    first = subprocess.run(
-        [*command, "train", str(toy_dataset), "--out", str(tmp_path / "parts"), *map(str, settings)],
-        env=os.environ | environment, capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
+    patch = write_patch(tmp_path / "patch", STOP_AFTER_3)
+    first = train(2, toy_dataset, "--out", tmp_path / "parts", *settings, patch=patch)
     assert first.returncode != 0
     assert "stopped after step 3 of 8" in first.stderr
     rest = train(1, toy_dataset, "--out", tmp_path / "parts", *settings)
@@ -92,7 +99,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
 
 # One of the two processes gets the wish to stop; both must.
 STOP_AFTER_3 = """
-import os, sys
+import os
 if os.environ.get("RANK") == "1":
     import finetune.loop as loop
     step = loop.Loop._step
@@ -109,9 +116,101 @@ def test_bad_input_is_said_by_one_process_and_ends_both(toy_dataset: Path, tmp_p
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     done = train(2, toy_dataset, "--out", tmp_path / "mine")
     assert done.returncode != 0
-    lines = [line for line in done.stderr.splitlines() if line.startswith("finetune:")]
-    assert len(lines) == 1
-    assert "exists and is not a run" in lines[0]
+    (line,) = told(done)
+    assert "exists and is not a run" in line
+
+
+IN_THE_SECOND = """
+import os
+if os.environ.get("RANK") == "1":
+    {}
+"""
+AT_STEP_2 = """
+    import sys
+    import finetune.loop as loop
+    step = loop.Loop._step
+    def failing(self, progress):
+        if progress.step == 2:
+            {}
+        return step(self, progress)
+    loop.Loop._step = failing
+"""
+
+
+MISSING = """
+    import finetune.data as data, finetune.errors as errors
+    def missing(path):
+        raise errors.BadInput("data: not here; copy it")
+    data.read_notes = missing
+"""
+
+
+@pytest.mark.parametrize(
+    ("failing", "line"),
+    [
+        (
+            AT_STEP_2.format("import torch; raise torch.OutOfMemoryError('Tried to allocate 2.00 GiB.')"),
+            "the GPU's memory is full (2.00 GiB more were asked for); give a smaller --batch-size",
+        ),
+        (AT_STEP_2.format("os.kill(os.getpid(), 9)"), "a process of this run ended without a word"),
+        (
+            "import finetune.data as data; data.fingerprint = lambda path: 'another'",
+            "process 1 of 2 has another dataset than the first (another, not ",
+        ),
+        (
+            "import finetune.identity as identity; identity.digest = lambda name: 'another'",
+            "process 1 of 2 has another base model than the first",
+        ),
+        (
+            MISSING,
+            "data: not here; copy it",
+        ),
+    ],
+    ids=["memory", "killed", "dataset", "base", "missing"],
+)
+def test_what_goes_wrong_in_one_process_is_said_once_and_ends_both(
+    failing: str, line: str, toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    patch = write_patch(tmp_path / "patch", IN_THE_SECOND.format(failing.strip()))
+    settings = ("--model", tiny_folder, "--method", "lora", *SETTINGS)
+    done = train(2, toy_dataset, "--out", tmp_path / "run", *settings, patch=patch)
+    assert done.returncode != 0
+    (said,) = told(done)
+    assert said.startswith(f"finetune: {line}")
+    assert re.search(r"exitcode\s*: (2|-9)", done.stderr)
+
+
+ON_A_DISK_OF_ITS_OWN = """
+import os, sys
+if os.environ.get("RANK") == "1" and "--out" in sys.argv:
+    place = sys.argv.index("--out") + 1
+    sys.argv[place] += "-elsewhere"
+"""
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_machines_without_a_common_disk_go_on_together_and_end_with_the_best(
+    method: str, toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    settings = (
+        "--model", tiny_folder, "--method", method, *SETTINGS, "--learning-rate", 0.3, "--schedule", "constant",
+        "--dev-every", 1, "--patience", 2, "--epochs", 20,
+    )  # fmt: skip
+    stop = write_patch(tmp_path / "stop", ON_A_DISK_OF_ITS_OWN + STOP_AFTER_3.replace("== 2", "== 0"))
+    first = train(2, toy_dataset, "--out", tmp_path / "run", *settings, patch=stop)
+    assert "stopped after step 1" in first.stderr, first.stderr
+    patch = write_patch(tmp_path / "patch", ON_A_DISK_OF_ITS_OWN)
+    rest = train(2, toy_dataset, "--out", tmp_path / "run", *settings, patch=patch)
+    assert rest.returncode == 0, rest.stderr
+    assert "going on after step 1" in rest.stderr
+    assert not (tmp_path / "run-elsewhere").exists()
+    facts = runs.read_facts(tmp_path / "run")
+    assert facts.ended_by == "patience"
+    kept = stored.read(checkpoint.best(tmp_path / "run" / runs.CHECKPOINTS, facts.best_step))[1]
+    saved = student(tmp_path / "run")
+    for name, weight in kept.items():
+        # peft leaves the adapter's name out of what it saves.
+        assert torch.equal(weight, saved[name.replace(".default.", ".")])
 
 
 def test_one_process_is_the_plain_case() -> None:

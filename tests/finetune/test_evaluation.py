@@ -1,10 +1,13 @@
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import Command, make_row, write_dataset
+from safetensors.torch import load_file, save_file
+from toys import Command, make_llama, make_row, write_dataset
 
 from finetune import evaluate, runs, train
 from finetune.answers import Lines, Shelf
@@ -72,7 +75,9 @@ def test_no_instruction_skips_the_arm_and_says_so(
     capsys.readouterr()
     assert "base_instruction" not in evaluate(tmp_path / "run", max_new_tokens=2)["arms"]
     assert "base_instruction: skipped" in capsys.readouterr().err
-    assert "base_instruction" not in read_answers(tmp_path / "run" / "answers")
+    capsys.readouterr()
+    assert "base_instruction" in evaluate(tmp_path / "run", instruction="Say x.", max_new_tokens=2)["arms"]
+    assert "base_instruction: answers of before are kept" in capsys.readouterr().err
 
 
 def test_an_unfinished_run_is_refused(run_folder: Path) -> None:
@@ -87,7 +92,7 @@ def test_the_table_shows_arms_gap_overlap_and_price(run_folder: Path) -> None:
     assert "teacher               6   83.3 %" in text
     assert "gap recovered: " in text
     assert "test prompts also in train: 0 of 6" in text
-    assert "cost: 0.2500 USD" in text
+    assert "teacher's answers: 0.2500 USD" in text
 
 
 def test_the_answers_keep_all_that_a_score_needs(run_folder: Path) -> None:
@@ -224,8 +229,13 @@ def test_the_control_trained_on_unfiltered_rows_is_an_arm(
     assert [line["answer"] for line in answers["unfiltered"]] != [line["answer"] for line in answers["student"]]
     own = evaluate(tmp_path / "control", max_new_tokens=4)
     assert own["arms"]["student"] == found["arms"]["unfiltered"]
+    capsys.readouterr()
     assert "unfiltered" not in evaluate(run_folder, max_new_tokens=4)["arms"]
-    assert "unfiltered" not in read_answers(run_folder / "answers")
+    assert "unfiltered: not asked for; its answers of before stay" in capsys.readouterr().err
+    assert "Student, unfiltered" not in (run_folder / "report.html").read_text()
+    again = evaluate(run_folder, max_new_tokens=4, unfiltered=tmp_path / "control")
+    assert again["arms"]["unfiltered"] == found["arms"]["unfiltered"]
+    assert "unfiltered: answers of before are kept" in capsys.readouterr().err
 
 
 def test_a_control_on_another_base_is_refused(run_folder: Path, tmp_path: Path) -> None:
@@ -235,6 +245,131 @@ def test_a_control_on_another_base_is_refused(run_folder: Path, tmp_path: Path) 
         (other / name).write_text((run_folder / name).read_text().replace("tiny-model", "another-model"))
     with pytest.raises(BadInput, match=r"--unfiltered .*differs in its rows only"):
         evaluate(run_folder, unfiltered=other)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_refused_has_changed_nothing(run_folder: Path, tmp_path: Path) -> None:
+    evaluate(run_folder, max_new_tokens=4)
+    before = files_of(run_folder)
+    with pytest.raises(BadInput, match="--unfiltered"):
+        evaluate(run_folder, limit=1, unfiltered=run_folder)
+    with pytest.raises(BadInput, match="nowhere"):
+        evaluate(run_folder, limit=1, unfiltered=tmp_path / "nowhere")
+    (run_folder / "adapter").rename(tmp_path / "adapter")
+    with pytest.raises(BadInput, match="adapter: the student's weights are not there"):
+        evaluate(run_folder, limit=1)
+    (tmp_path / "adapter").rename(run_folder / "adapter")
+    assert files_of(run_folder) == before
+
+
+def test_a_report_never_stands_beside_answers_that_it_was_not_made_of(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(run_folder, max_new_tokens=4)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shelf, "write_prompts", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run_folder, max_new_tokens=4, limit=1)
+    assert not (run_folder / "report.json").exists()
+    assert not (run_folder / "report.html").exists()
+    assert len(runs.read_lines(run_folder / "answers" / "prompts.jsonl")) == 6
+
+
+def change_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    save_file({name: value * 1.5 for name, value in weights.items()}, path, {"format": "pt"})
+
+
+@pytest.fixture
+def run_on_own_base(toy_dataset: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A run and its base, which a test may change."""
+    base = make_llama(tmp_path / "base")
+    train(toy_dataset, tmp_path / "run", make_config({"model": str(base), "training": {"max_steps": 1}}))
+    return tmp_path / "run", base
+
+
+def test_answers_of_a_base_that_changed_since_are_not_kept(
+    run_on_own_base: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, base = run_on_own_base
+    facts = runs.read_facts(run)
+    runs.write_facts(run, facts.model_copy(update={"base_sha256": None}))  # as runs of before have it
+    evaluate(run, max_new_tokens=4)
+    change_weights(base)
+    capsys.readouterr()
+    evaluate(run, max_new_tokens=4)
+    said = capsys.readouterr().err
+    for arm in ("base", "base_instruction", "student"):
+        assert f"{arm}: answers of before are made anew, as base_sha256 changed" in said
+
+
+def test_a_base_that_is_not_the_one_trained_on_is_refused(run_on_own_base: tuple[Path, Path]) -> None:
+    run, base = run_on_own_base
+    evaluate(run, max_new_tokens=4)
+    change_weights(base)
+    before = files_of(run)
+    with pytest.raises(BadInput, match=r"its base model .*base changed since the training"):
+        evaluate(run, max_new_tokens=4)
+    assert files_of(run) == before
+
+
+def test_a_second_evaluation_of_a_run_is_refused_and_a_killed_one_leaves_no_lock(
+    run_folder: Path, finetune: Command
+) -> None:
+    evaluate(run_folder, max_new_tokens=4)
+    before = files_of(run_folder)
+    code = (
+        "import sys, time; from pathlib import Path; from finetune.answers import Shelf\n"
+        "with Shelf(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, run_folder], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        status, out, err = finetune("evaluate", run_folder, "--max-new-tokens", 4)
+        other.kill()
+    assert (status, out) == (2, "")
+    assert err == f"finetune: {run_folder}: another process evaluates it; wait for it to end\n"
+    assert files_of(run_folder) == before
+    assert finetune("evaluate", run_folder, "--max-new-tokens", 4)[0] == 0
+
+
+def test_a_file_where_answers_belong_is_one_clear_line(run_folder: Path) -> None:
+    (run_folder / "answers").write_text("")
+    with pytest.raises(BadInput, match="answers: cannot be made"):
+        evaluate(run_folder, max_new_tokens=4)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\0" * 30 + b"\n",
+        b"\xff\xfe\n",
+        b"[" * 100_000 + b"\n",
+        b"[1]\n" * 6,
+        b'{"seed_id": "seed200", "sample": 0, "answer": 5, "finished": true, "tokens": 1}\n' * 6,
+    ],
+)
+def test_answers_damaged_in_any_way_are_made_anew(run_folder: Path, damage: bytes) -> None:
+    first = evaluate(run_folder, max_new_tokens=4)
+    made_with = (run_folder / "answers" / "student.json").read_bytes()
+    (run_folder / "answers" / "student.jsonl").write_bytes(damage)
+    (run_folder / "answers" / "base.json").write_bytes(damage)
+    head = json.dumps({"made_with": json.loads(made_with)["made_with"]})
+    (run_folder / "answers" / "student.partial.jsonl").write_bytes(head.encode() + b"\n" + damage)
+    (run_folder / "answers" / "base_instruction.json").write_bytes(
+        made_with.replace(b'"seconds": ', b'"seconds": [], "x": ')
+    )
+    again = evaluate(run_folder, max_new_tokens=4)
+    assert {name: again[name] for name in ("arms", "differences")} == {
+        name: first[name] for name in ("arms", "differences")
+    }
 
 
 def test_the_run_itself_is_no_control(run_folder: Path) -> None:
@@ -258,7 +393,9 @@ def test_the_report_says_what_the_data_was_and_what_it_cost(run_folder: Path) ->
     found = evaluate(run_folder, max_new_tokens=4, usd_per_hour=2.0)
     data = found["data"]
     assert data["rows"] == {"train": 22, "dev": 4, "test": 8}
-    assert data["learnt_from"] == {"train": 22, "dev": 4}
+    assert data["learnt_from"].keys() == {"rows", "of", "passes", "supervised", "total"}
+    assert data["learnt_from"]["of"] == 22
+    assert data["dev_rows"] == 4
     assert found["cost"]["harvest"]["value"] == 0.25
     hours = (found["minutes"]["collect"] + found["minutes"]["train"]) / 60
     assert found["cost"]["machine"]["value"] == pytest.approx(2.0 * hours)

@@ -1,5 +1,4 @@
 import json
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from finetune import checkpoint, runs
 from finetune.config import RunConfig, make_config
 from finetune.errors import BadInput, Stopped
-from finetune.loop import Loop, accumulate, stop_on_signals
+from finetune.loop import Loop, accumulate
 from finetune.objective import make_objective
 from finetune.rendering import Example, Renderer
 from finetune.schedule import factor
@@ -207,24 +206,13 @@ def test_gradients_are_clipped(make_loop: Callable[..., Loop], monkeypatch: pyte
     assert norms[0] == pytest.approx(1.0, rel=1e-4)
 
 
-def test_the_first_signal_is_a_wish_and_the_second_an_order() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as stop:
-        assert not stop()
-        signal.raise_signal(signal.SIGINT)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
 def test_checkpoint_progress_is_plain_json(make_loop: Callable[..., Loop]) -> None:
     loop = make_loop(config(max_steps=1))
     loop.run(never)
     newest = checkpoint.latest(loop.folder / runs.CHECKPOINTS)
     assert newest is not None
     facts = json.loads((newest / "progress.json").read_text())
-    assert facts.keys() == {"step", "seconds", "best_step", "best_loss", "misses", "sha256"}
+    assert facts.keys() == {"step", "seconds", "loss_before", "best_step", "best_loss", "misses", "sha256"}
 
 
 def test_it_ends_with_the_minutes_and_the_schedule_with_it(make_loop: Callable[..., Loop]) -> None:
@@ -286,6 +274,49 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_checkpoint(make_loo
     newest = checkpoint.latest(loop.folder / runs.CHECKPOINTS)
     assert newest is not None
     assert newest.name == "step-00000002"
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+def test_an_update_that_destroys_the_weights_is_refused_and_the_last_checkpoint_stays(
+    make_loop: Callable[..., Loop], examples: list[Example], patience: int | None
+) -> None:
+    dev = [] if patience is None else examples[:3]
+    loop = make_loop(config(checkpoint_every=2, max_steps=4, dev_every=1, patience=patience), dev=dev)
+    update, done = loop.optimiser.step, []
+
+    def destroy() -> None:
+        update()
+        done.append(True)
+        if len(done) == 4:  # the last one
+            with torch.no_grad():
+                next(iter(trainable(loop.objective.model).values())).view(-1)[0] = torch.inf
+
+    loop.optimiser.step = destroy  # type: ignore[method-assign, assignment]
+    with pytest.raises(BadInput, match=r"step 4: a student with weights .*lower --learning-rate .*another --out"):
+        loop.run(never)
+    assert [path.name for path in loop.checkpoints.glob("step-*")] == ["step-00000002"]
+    assert not (loop.checkpoints / "best-00000004").exists()
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_dev_loss_that_is_no_number_ends_it_and_is_never_the_best(
+    make_loop: Callable[..., Loop], examples: list[Example], step: int
+) -> None:
+    loop = make_loop(config(checkpoint_every=1, dev_every=1, patience=2), dev=examples[:3])
+    measure, looks = loop.objective.loss, []
+
+    def poisoned(rows: Sequence[Example]) -> torch.Tensor:
+        loss = measure(rows)
+        if loop.objective.training:
+            return loss
+        looks.append(loss)
+        return loss * torch.nan if len(looks) > step * len(loop._passes(examples[:3])) else loss
+
+    loop.objective.loss = poisoned  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match=rf"step {step}: a loss of nan on the dev split .*lower --learning-rate"):
+        loop.run(never)
+    assert {path.name for path in loop.checkpoints.glob("step-*")} == ({"step-00000002"} if step else set())
+    assert not (loop.checkpoints / "best-00000003").exists()
 
 
 def test_tensorboard_gets_every_number(make_loop: Callable[..., Loop], examples: list[Example]) -> None:

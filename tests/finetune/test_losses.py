@@ -71,6 +71,25 @@ def test_the_fused_head_equals_the_plain_one_in_value_and_gradient(
             torch.testing.assert_close(fused.double(), plain, rtol=1e-6, atol=1e-6)  # logits are summed in float32
 
 
+def test_a_bfloat16_head_s_gradient_is_rounded_once_however_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    head, label_N = nn.Linear(6, 11).bfloat16(), torch.randint(3, (2000,))
+    hidden_ND = (torch.randn(2000, 6) + 1).bfloat16()
+    wide = nn.Linear(6, 11)
+    wide.load_state_dict(head.state_dict())
+    hard(wide(hidden_ND.float()), label_N).sum().backward()
+    for rows in (1, 7, 2000):
+        monkeypatch.setattr(losses, "CHUNK_LOGITS", rows * 11)
+        head.zero_grad()
+        fused_hard(hidden_ND, head, label_N).backward()
+        for weight, exact in zip(head.parameters(), wide.parameters(), strict=True):
+            assert weight.grad is not None
+            assert exact.grad is not None
+            assert weight.grad.dtype == torch.bfloat16
+            off = torch.linalg.vector_norm(weight.grad.float() - exact.grad)
+            assert off < 0.01 * torch.linalg.vector_norm(exact.grad)
+
+
 def test_a_frozen_head_gets_no_gradient_and_no_grad_asks_for_none() -> None:
     head = nn.Linear(4, 6, bias=False)
     with torch.no_grad():

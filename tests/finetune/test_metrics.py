@@ -3,8 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from terminal import terminal
 
+from finetune.errors import BadInput
 from finetune.metrics import Metrics, peak_memory_mb
 
 LINE = {
@@ -60,3 +62,14 @@ def test_lines_that_are_not_wanted_go(tmp_path: Path) -> None:
         metrics.add({"step": step, "loss": 1.0})
     assert [line["step"] for line in metrics.keep(lambda line: line["step"] < 3)] == [1, 2]
     assert len(re.findall("\n", (tmp_path / "metrics.jsonl").read_text())) == 2
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"\xff\n", b"[1]\n", b'{"loss": 1.0}\n', b'{"step": "one"}\n'])
+def test_a_damaged_curve_is_one_clear_line(tmp_path: Path, damage: bytes) -> None:
+    metrics = Metrics(tmp_path, 5)
+    metrics.add({"step": 1, "loss": 1.0})
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + damage)
+    with pytest.raises(BadInput, match=rf"{path}: .*delete the file: only the curve is lost") as caught:
+        metrics.keep(lambda line: line["step"] < 3)
+    assert "\n" not in str(caught.value)

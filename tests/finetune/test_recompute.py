@@ -78,6 +78,38 @@ def test_verdicts_changed_with_the_score_are_noticed_unless_they_are_trusted(run
     assert recompute(run_folder, "--trust-passed").returncode == 0
 
 
+def test_a_run_that_is_not_evaluated_or_damaged_is_one_line(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text('{"arms": {"base": {}}}')
+    for folder, problem in (
+        (tmp_path / "nowhere", "report.json: No such file"),
+        (tmp_path, "base.jsonl: No such file"),
+    ):
+        done = recompute(folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert problem in done.stderr
+        assert f"run `finetune evaluate {folder}` first" in done.stderr
+    path = run_folder / "answers" / "student.jsonl"
+    before = path.read_text()
+    path.write_text("[1]\n")
+    done = recompute(run_folder)
+    path.write_text(before)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "is damaged" in done.stderr
+
+
+def test_an_interval_made_narrower_is_noticed(run_folder: Path) -> None:
+    path = run_folder / "report.json"
+    before = path.read_text()
+    report = json.loads(before)
+    report["differences"][0]["interval"] = [0.0, 0.0]
+    path.write_text(json.dumps(report))
+    done = recompute(run_folder)
+    path.write_text(before)
+    assert done.returncode == 1
+    assert "DIFFERS student - base: interval" in done.stdout
+
+
 def test_an_answer_taken_away_is_noticed(run_folder: Path) -> None:
     path = run_folder / "answers" / "student.jsonl"
     before = path.read_text()

@@ -39,6 +39,77 @@ def test_prompt_ids_are_a_prefix_and_only_the_answer_is_supervised(prompt: str, 
     assert RENDERER.tokenizer.decode(supervised[:-1]) == answer
 
 
+LLAMA_3 = (
+    "{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' +"
+    " m.content | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% for m in messages %}{{ '<start_of_turn>' + ('model' if m.role == 'assistant' else m.role) +"
+    " '\n' + m.content | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+PHI_3 = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>\n' + m.content + '<|end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ '<|endoftext|>' }}{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + '[/INST]' }}"
+    "{% else %}{{ ' ' + m.content + '</s>' }}{% endif %}{% endfor %}"
+)
+SHAPES = {  # with their stop tokens; the last one is what the template ends a turn with
+    "chatml": (CHATML, ["<|im_end|>"]),
+    "llama-3": (LLAMA_3, ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"]),
+    "gemma": (GEMMA, ["<eos>", "<end_of_turn>"]),
+    "phi-3": (PHI_3, ["<|endoftext|>", "<|assistant|>", "<|end|>"]),
+    "mistral": (MISTRAL, ["</s>"]),
+}
+MARKS = ["<|start_header_id|>", "<|end_header_id|>", "<start_of_turn>", "<|user|>", "[INST]", "[/INST]"]
+
+
+def of_shape(name: str) -> Renderer:
+    template, stops = SHAPES[name]
+    tokenizer = make_tokenizer(template)
+    tokenizer.add_tokens([*MARKS, *stops], special_tokens=True)
+    return Renderer(tokenizer, tokenizer.convert_tokens_to_ids(stops))
+
+
+BY_SHAPE = {name: of_shape(name) for name in SHAPES}
+WORDS = TEXT.filter(lambda text: text.strip() and not any(mark in text for mark in ("<|", "<e", "<s", "</s>", "INST]")))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@given(prompt=WORDS, answer=WORDS)
+def test_whatever_a_template_ends_with_the_answer_ends_at_its_first_stop_token(
+    shape: str, prompt: str, answer: str
+) -> None:
+    rendered = BY_SHAPE[shape]
+    (example,) = rendered.rows([row(answer, prompt)], max_length=999).require()
+    opened = rendered.prompt_ids(user(prompt))
+    assert example.ids[: len(opened)] == opened
+    *said, end = example.ids[len(opened) :]
+    assert end in rendered.stop_ids
+    assert not set(said) & set(rendered.stop_ids)
+    assert rendered.tokenizer.decode(said).strip() == answer.strip()
+    # The one that the template writes first: of several, it is what the model was taught to end with.
+    assert rendered.tokenizer.decode([end]) == SHAPES[shape][1][-1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_answer_s_own_stop_token_is_found_in_every_template(shape: str) -> None:
+    stop = SHAPES[shape][1][0]
+    rows = [row(f"stop {stop} here"), row(f" {stop}{stop}\n")]
+    assert BY_SHAPE[shape].rows(rows, max_length=999).dropped == {
+        "end-of-turn token inside the answer": 1,
+        "empty answer": 1,
+    }
+
+
+def test_an_end_of_turn_that_the_teacher_wrote_out_is_learnt_once() -> None:
+    (example,) = RENDERER.rows([row("a<|im_end|>\n")], max_length=999).require()
+    assert example == RENDERER.example(user("q"), "a")
+
+
 def test_an_answer_that_melts_into_the_prompt_keeps_the_prompt_s_ids() -> None:
     # As one text, the template's newline and the answer's first are one token.
     prompt, whole = user("q"), [*user("q"), {"role": "assistant", "content": "\n\nx"}]

@@ -26,7 +26,9 @@ def test_several_samples_weigh_as_one_prompt() -> None:
 def test_prompts_are_paired_by_seed_whatever_the_order() -> None:
     base, teacher = lines([0] * 30), lines([1, 0] * 15)
     found = summarise({"base": base, "teacher": teacher[::-1], "student": teacher})
-    assert found["gap_recovered"]["interval"] == [1.0, 1.0]
+    low, high = found["gap_recovered"]["interval"]
+    assert low == pytest.approx(1, abs=0.2)
+    assert high == pytest.approx(1, abs=0.25)
 
 
 def test_differences_are_paired_and_say_what_than() -> None:
@@ -36,8 +38,14 @@ def test_differences_are_paired_and_say_what_than() -> None:
     assert found["base"]["value"] == 0.5
     assert found["teacher"]["value"] == -0.5
     low, high = found["base"]["interval"]
-    assert 0.25 < low < 0.5 < high < 0.75
-    assert found["teacher"]["interval"] == [pytest.approx(low - 1), pytest.approx(high - 1)]  # the same resamples
+    assert 0.2 < low < 0.5 < high < 0.75
+    assert found["teacher"]["interval"] == [pytest.approx(-high), pytest.approx(-low)]
+
+
+def test_a_handful_of_prompts_has_no_interval_of_a_difference_and_says_why() -> None:
+    found = summarise({"base": lines([0] * 5), "teacher": lines([1] * 5), "student": lines([1] * 5)})
+    assert [one["interval"] for one in found["differences"]] == [None, None]
+    assert "5 prompts are too few" in found["differences"][0]["refusal"]
 
 
 def test_lengths_are_of_the_answers_that_have_one() -> None:

@@ -7,11 +7,12 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
+from toys import make_llama, make_tokenizer
 
 from finetune.adapters import add_lora, load_adapter, save_adapter
-from finetune.config import Lora
+from finetune.config import Lora, make_config
 from finetune.errors import BadInput
-from finetune.student import Base, load_base, output_head, trainable
+from finetune.student import Base, load_base, load_student, output_head, save_weights, trainable
 
 
 def some_logits(base: Base, model: Any) -> torch.Tensor:
@@ -98,6 +99,89 @@ def test_no_model_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--model .*neither a local folder nor a loadable hub id") as caught:
         load_base(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def without(folder: Path, name: str, **other: torch.Tensor) -> None:
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    del tensors[name]
+    safetensors.torch.save_file(tensors | other, path, metadata={"format": "pt"})
+
+
+UP, NORM = "model.layers.0.mlp.up_proj.weight", "model.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "problem"),
+    [
+        (UP, {}, rf"lack 1 of the model's weights \({UP}\)"),
+        ("model.embed_tokens.weight", {}, r"lack 2 of the model's weights \(lm_head\.weight, model\.embed_tokens"),
+        (NORM, {NORM: torch.zeros(5)}, rf"another shape than its config\.json says \({NORM} is \(5,\), not \(32,\)\)"),
+    ],
+)
+def test_weights_that_are_missing_or_misshaped_are_one_line(
+    name: str, other: dict[str, torch.Tensor], problem: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_llama(tmp_path, tie_word_embeddings=True)
+    capfd.readouterr()
+    load_base(str(tmp_path))  # a head that shares its weights is not missing
+    assert capfd.readouterr().err == ""
+    without(tmp_path, name, **other)
+    with pytest.raises(BadInput, match=problem) as caught:
+        load_base(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_tensors_that_the_model_has_no_place_for_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_llama(tmp_path)
+    capfd.readouterr()
+    bias = "model.layers.0.self_attn.q_proj.bias"
+    without(tmp_path, NORM, **{NORM: torch.ones(32), bias: torch.zeros(32)})
+    load_base(str(tmp_path))
+    assert f"1 tensors of its files have no place in the model: {bias}\n" in capfd.readouterr().err
+
+
+def test_a_student_s_own_weights_are_all_there_or_refused(tmp_path: Path) -> None:
+    config = make_config({"method": "full"})
+    make_llama(tmp_path / "weights")
+    load_student(tmp_path, config)
+    without(tmp_path / "weights", UP)
+    with pytest.raises(BadInput, match=rf"weights: its files lack 1 of the model's weights \({UP}\)"):
+        load_student(tmp_path, config)
+
+
+def test_tied_weights_are_written_once_though_their_shards_were_gathered_apart(tmp_path: Path) -> None:
+    base = load_base(str(make_llama(tmp_path / "base", tie_word_embeddings=True)))
+    save_weights(base, {name: weight.clone() for name, weight in base.model.state_dict().items()}, tmp_path / "saved")
+    written = safetensors.torch.load_file(tmp_path / "saved" / "model.safetensors")
+    assert "lm_head.weight" not in written
+    again = load_base(str(tmp_path / "saved"))
+    torch.testing.assert_close(some_logits(again, again.model), some_logits(base, base.model), rtol=0, atol=0)
+
+
+def test_an_architecture_without_hidden_states_of_its_own_is_refused(tmp_path: Path) -> None:
+    make_tokenizer().save_pretrained(tmp_path)
+    config = transformers.Llama4TextConfig(
+        vocab_size=258,
+        hidden_size=32,
+        intermediate_size=64,
+        intermediate_size_mlp=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        num_local_experts=1,
+    )
+    transformers.Llama4ForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(BadInput, match="Llama4ForCausalLM gives no hidden states apart from its head; not supported"):
+        load_base(str(tmp_path))
+
+
+def test_a_run_is_no_base(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"--model .* is a run, not a model; run `finetune export .* OUT` first"):
+        load_base(str(tmp_path))
 
 
 def test_a_head_whose_logits_are_changed_afterwards_is_refused(tmp_path: Path, tiny_folder: Path) -> None:

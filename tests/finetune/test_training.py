@@ -1,15 +1,18 @@
+import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from toys import make_row, write_dataset
 
-from finetune import runs
+from finetune import claiming, runs, training
 from finetune.config import RunConfig, make_config
 from finetune.data import open_dataset
-from finetune.errors import BadInput
+from finetune.errors import BadInput, Stopped
 from finetune.objective import Objective
 from finetune.rendering import Renderer
 from finetune.student import load_student
@@ -60,6 +63,64 @@ def test_a_command_that_failed_before_the_first_step_does_not_claim_the_folder(
     assert train(toy_dataset, tmp_path / "run", mended).status == "trained"
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"batching": {"max_length": 3}}, {"batching": {"max_length": 9999}}, {"model": "no/where"}], ids=str
+)
+def test_a_refused_training_leaves_nothing_that_was_not_there(
+    wrong: dict[str, object], toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    for out in (tmp_path / "mine", tmp_path / "made" / "for" / "it"):
+        with pytest.raises(BadInput):
+            train(toy_dataset, out, make_config({"model": str(tiny_folder)} | wrong))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "toy"}
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_run_whose_base_changed_is_not_gone_on_with(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    settings = make_config({"model": str(model), "training": {"max_steps": 3}})
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "stop_on_signals", lambda: nullcontext(lambda: True))
+        with pytest.raises(Stopped):
+            train(toy_dataset, tmp_path / "run", settings)
+    assert runs.read_facts(tmp_path / "run").base_sha256
+    before = (model / "model.safetensors").read_bytes()
+    tensors = safetensors.torch.load_file(model / "model.safetensors")
+    tensors["model.norm.weight"] += 1
+    safetensors.torch.save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadInput, match=rf"{tmp_path / 'run'}: holds a run on other weights of .*give another --out"):
+        train(toy_dataset, tmp_path / "run", settings)
+    (model / "model.safetensors").write_bytes(before)
+    assert train(toy_dataset, tmp_path / "run", settings).steps == 3
+
+
+def test_what_a_killed_save_left_goes_when_the_run_goes_on(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in (".adapter-a1b2c3_4", ".weights-abcdefgh"):
+        (run / name / "new").mkdir(parents=True)
+    for name in (".run.json-abcdefgh", ".config.json-abcdefgh"):
+        (run / name).write_text("{")
+    train(toy_dataset, run, settings_for(tiny_folder))
+    assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_hidden_file_of_the_user_s_stays_and_makes_it_no_run(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".adapter-notes").write_text("mine")
+    with pytest.raises(BadInput, match="exists and is not a run"):
+        train(toy_dataset, run, settings_for(tiny_folder))
+    assert (run / ".adapter-notes").read_text() == "mine"
+
+
 def test_a_folder_that_is_no_run_is_left_alone(toy_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
@@ -105,7 +166,7 @@ def test_patience_needs_a_dev_split(tmp_path: Path, tiny_folder: Path) -> None:
 
 
 def test_a_second_process_in_the_same_run_is_refused(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
-    with runs.held(tmp_path / "run"):
+    with claiming.held(tmp_path / "run"):
         code = (
             "import sys; from finetune.training import train; from finetune.errors import BadInput\n"
             "try: train(sys.argv[1], sys.argv[2])\nexcept BadInput as error: print(error)"
@@ -130,6 +191,45 @@ def test_the_saved_student_answers_as_the_trained_one(
     assert loss == pytest.approx(facts.dev_loss, rel=1e-5)
 
 
+def seen_tokens(run: Path) -> dict[str, int]:
+    """As the curve tells it, step by step."""
+    steps = [line for line in runs.read_lines(run / runs.METRICS) if "loss" in line]
+    return {"supervised": sum(line["tokens"] for line in steps), "total": sum(line["total_tokens"] for line in steps)}
+
+
+def test_what_was_learnt_from_counts_over_sittings_and_epochs(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "training": {"epochs": 3, "max_steps": 14}})
+    stops = iter([False] * 7 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "stop_on_signals", lambda: nullcontext(lambda: next(stops)))
+        with pytest.raises(Stopped):
+            train(toy_dataset, tmp_path / "run", settings)
+    facts = train(toy_dataset, tmp_path / "run", settings)
+    assert facts.seen == {"rows": facts.seen["rows"], **seen_tokens(tmp_path / "run")}
+    assert 44 < facts.seen["rows"] < 66  # two epochs of 22, and some of the third
+
+
+def test_a_student_that_got_worse_is_said_to_be(tiny_folder: Path, tmp_path: Path) -> None:
+    splits = {"train": [make_row(n, answer="1") for n in range(22)], "dev": [make_row(99, answer="zzzz")]}
+    settings = settings_for(tiny_folder, optimiser={"learning_rate": 0.02}, training={"epochs": 2})
+    facts = train(write_dataset(tmp_path / "d", splits), tmp_path / "run", settings)
+    looks = [line["dev_loss"] for line in runs.read_lines(tmp_path / "run" / runs.METRICS) if "dev_loss" in line]
+    assert (facts.dev_loss_before, facts.dev_loss) == (looks[0], looks[-1])
+    assert f"worse than the {looks[0]:.3f} before training: give a lower --learning-rate" in training.told(facts)
+
+
+def test_the_last_line_says_how_it_ended_and_how_well(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    facts = train(toy_dataset, tmp_path / "run", settings_for(tiny_folder, optimiser={"learning_rate": 0.01}))
+    assert facts.dev_loss is not None
+    minutes = f"{facts.train_minutes:.1f} min with loading"
+    assert training.told(facts) == f"trained, 1 steps in {minutes}, ended by --max-steps, dev loss {facts.dev_loss:.3f}"
+    early = facts.model_copy(update={"ended_by": "patience", "best_step": 4, "dev_loss": None})
+    assert training.told(early) == f"trained, 1 steps in {minutes}, ended by --patience, best at step 4"
+    assert "ended by" not in training.told(facts.model_copy(update={"ended_by": "epochs"}))
+
+
 def test_facts_say_what_the_rows_were_like(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
     facts = train(toy_dataset, tmp_path / "run", settings_for(tiny_folder))
     assert facts.tokens["supervised"] < facts.tokens["total"]
@@ -138,6 +238,7 @@ def test_facts_say_what_the_rows_were_like(toy_dataset: Path, tiny_folder: Path,
     assert facts.lengths["answer"][0] == min(answers)
     assert facts.lengths["answer"][-1] == max(answers) == facts.longest_answer
     assert facts.lengths["answer"] == sorted(facts.lengths["answer"])
+    assert facts.seen == {"rows": 4, **{name: seen_tokens(tmp_path / "run")[name] for name in ("supervised", "total")}}
     assert (facts.packed, facts.device, facts.processes, facts.ended_by) == (True, "cpu", 1, "max_steps")
 
 

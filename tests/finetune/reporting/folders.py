@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from finetune.intervals import gap_recovered, wilson
+from finetune.intervals import gap_recovered, paired_difference, wilson
 
 NAMES = ("Adaeze Bouchard", "Daisuke Islam", "Karolína Mbeki", "Yara El-Sayed", "Brigitte Reyes", "Nkechi Þórsdóttir")
 SHARES = {"base": 0.0, "base_instruction": 0.04, "teacher": 0.83, "student": 0.84, "unfiltered": 0.76}
@@ -106,18 +106,12 @@ def _score(lines: Lines) -> dict[str, Any]:
 
 
 def _report(arms: dict[str, Any], passed: dict[str, list[float]], prompts: int) -> dict[str, Any]:
-    student = arms["student"]["score"]
     gap = gap_recovered(passed["base"], passed["teacher"], passed["student"])
-    differences = [
-        {
-            "arm": "student",
-            "than": arm,
-            "value": student - found["score"],
-            "interval": [student - found["score"] - 0.08, student - found["score"] + 0.08],
-        }
-        for arm, found in arms.items()
-        if arm != "student"
-    ]
+    differences = []
+    for arm in arms:
+        if arm != "student":
+            value, interval = paired_difference(passed["student"], passed[arm])
+            differences.append({"arm": "student", "than": arm, "value": value, "interval": interval})
     return {
         "arms": arms,
         "differences": differences,
@@ -132,11 +126,18 @@ def _report(arms: dict[str, Any], passed: dict[str, list[float]], prompts: int) 
             "sha256": "05e84f0e6d841dde" * 4,
             "recipe": "extract-orders",
         },
-        "run": {"path": "runs/extract-orders/student", "config_sha256": "8121b597bf6a9fe8" * 4, "steps": 66},
+        "run": {
+            "path": "runs/extract-orders/student",
+            "config_sha256": "8121b597bf6a9fe8" * 4,
+            "steps": 66,
+            "dev_loss_before": 0.92,
+            "dev_loss": 0.0221,
+        },
         "data": {
             "rows": {"train": 131, "dev": 34, "test": 100},
             "recipe": "extract-orders",
-            "learnt_from": {"train": 131, "dev": 34},
+            "learnt_from": {"rows": 131, "of": 131, "passes": 2.0, "supervised": 9024, "total": 23746},
+            "dev_rows": 34,
             "asked": 200,
             "accepted": 182,
             "left_out": {"harvest": {"verify:json_schema": 6, "verify:date_in_text": 11, "length": 1}, "training": {}},
@@ -164,6 +165,7 @@ def _facts() -> dict[str, Any]:
         "recipe": "extract-orders",
         "rows": {"train": 131, "dev": 34},
         "longest_answer": 41,
+        "seen": {"rows": 262, "supervised": 9024, "total": 23746},
         "tokens": {"supervised": 4512, "total": 11873},
         "lengths": {"prompt": [31 + 2 * place for place in range(21)], "answer": [26 + place for place in range(21)]},
         "steps": 66,
@@ -171,6 +173,7 @@ def _facts() -> dict[str, Any]:
         "dtype": "bfloat16",
         "train_loss": 0.0062,
         "dev_loss": 0.0221,
+        "dev_loss_before": 0.92,
         "train_minutes": 2.378,
     }
 

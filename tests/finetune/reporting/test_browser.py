@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folders import make_run
+from folders import edit, make_run
 
 from finetune.reporting import write_report
 from finetune.reporting.comparing import compare, write_comparison
@@ -70,6 +70,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     run = make_run(folder / "a" / "student", prompts=40, say=say)
     other = make_run(folder / "b" / "student", prompts=40, seed=1, config={"lora.rank": 64})
+    edit(run / "report.json", lambda report: report.update(overlap={"prompts": 3, "of": 40}))  # a warning
     write_report(run)
     return {"report": run / "report.html", "compare": write_comparison(compare([run, other]), folder / "compare.html")}
 

@@ -42,6 +42,24 @@ def test_other_prompts_are_shown_and_not_compared(two: tuple[Path, Path], tmp_pa
     assert "not comparable: different held-out prompts" in out
 
 
+def test_students_on_a_handful_of_prompts_are_not_called_different(tmp_path: Path, finetune: Command) -> None:
+    right, wrong = ({"base": 0.0, "teacher": 1.0, "student": share} for share in (1.0, 0.0))
+    both = [make_run(tmp_path / name, prompts=5, shares=shares) for name, shares in (("a", wrong), ("b", right))]
+    (change,) = compare(both).changes
+    assert (change.value, change.interval) == (1.0, None)
+    assert "5 prompts are too few" in finetune("compare", *both)[1]
+    page = Page(comparison_html(compare(both)))
+    assert "b: +100.0 points against a; 5 prompts are too few" in page.text
+
+
+def test_students_that_agree_on_every_prompt_may_still_differ(tmp_path: Path) -> None:
+    both = [make_run(tmp_path / name, prompts=12) for name in "ab"]
+    (change,) = compare(both).changes
+    assert change.value == 0
+    assert change.interval is not None
+    assert change.interval[0] < -0.1 < 0.1 < change.interval[1]
+
+
 def test_the_page_is_whole_and_has_every_run(two: tuple[Path, Path]) -> None:
     page = Page(comparison_html(compare(two)))
     assert (page.wrong, page.open) == ([], [])

@@ -120,8 +120,14 @@ def test_what_a_model_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
 def test_what_an_older_dataset_left_out_is_not_recorded_rather_than_nothing(run_folder: Path) -> None:
     edit(run_folder / "report.json", lambda report: report["data"].update(terms=None, left_out={}))
     text = page_of(run_folder).text
-    assert "What collecting left out: not recorded" in text
-    assert "No row was left out" not in text
+    assert "What the export left out: not recorded" in text
+    assert "left out no row" not in text
+
+
+def test_that_nothing_was_left_out_is_said(run_folder: Path) -> None:
+    nothing = {"harvest": {}, "training": {}}
+    edit(run_folder / "report.json", lambda report: report["data"].update(left_out=nothing))
+    assert "The export left out no row. The training left out no row." in page_of(run_folder).text
 
 
 def test_each_cost_has_a_name_and_its_sum_and_the_harvest_stands_there_once(run_folder: Path) -> None:
@@ -132,8 +138,23 @@ def test_each_cost_has_a_name_and_its_sum_and_the_harvest_stands_there_once(run_
     edit(run_folder / "report.json", lambda report: report.update(cost=cost))
     text = page_of(run_folder).text
     assert text.count("0.4213 USD") == 1
-    assert "A point over the base, in money none: the student is not clearly better not given" in text
-    assert "collect 4.92 + train 2.38 + evaluate 2.06 min 9.4 min" in text
+    assert "Each point over the base, in money not given none: the student is not clearly better" in text
+    assert "9.4 min collect 4.92 + train 2.38 + evaluate 2.06 min" in text
+
+
+def test_it_says_how_much_was_learnt_from_and_dev_apart(run_folder: Path) -> None:
+    text = page_of(run_folder).text
+    assert "Learnt from 131 rows (of 131 in train), each 2 times on average" in text
+    assert "Tokens learnt from 9,024 of answers; 23,746 with their prompts" in text
+    assert "Looked at while training 34 rows of dev, none of them learnt from" in text
+    edit(run_folder / "report.json", lambda report: report["data"]["learnt_from"].update(rows=None))
+    assert "Learnt from how many of the 131 rows of train was not recorded" in page_of(run_folder).text
+
+
+def test_answers_of_an_arm_that_the_report_does_not_have_are_not_shown(run_folder: Path) -> None:
+    answers = run_folder / "answers"
+    (answers / "earlier.jsonl").write_text((answers / "base.jsonl").read_text())
+    assert "earlier" not in page_of(run_folder).text
 
 
 def test_a_basis_that_a_user_claimed_is_shown_as_that(run_folder: Path) -> None:
@@ -186,6 +207,10 @@ def test_answers_under_way_do_not_hinder_a_report(run_folder: Path) -> None:
     assert page_of(run_folder).open == []
 
 
+def spoil_report(folder: Path, part: str, **values: Any) -> None:
+    edit(folder / "report.json", lambda report: report[part].update(values))
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
@@ -194,6 +219,24 @@ def test_answers_under_way_do_not_hinder_a_report(run_folder: Path) -> None:
         (lambda folder: (folder / "report.json").write_text('{"arms": 1}'), "arms: .*run `finetune evaluate"),
         (lambda folder: (folder / "answers" / "student.jsonl").write_text("[1]\n"), "line 1: not an object"),
         (lambda folder: (folder / "answers" / "student.jsonl").write_text("{}\n"), "line 1: seed_id: missing"),
+        (
+            lambda folder: (folder / "answers" / "student.jsonl").write_text('{"seed_id": "x"}\n'),
+            "line 1: no answer with its verdict",
+        ),
+        (lambda folder: (folder / "answers" / "base.jsonl").write_bytes(b"\0" * 40 + b"\n"), "not JSON Lines"),
+        (lambda folder: (folder / "answers" / "prompts.jsonl").write_bytes(b"\xff\xfe\n"), "not JSON Lines"),
+        (
+            lambda folder: (folder / "answers" / "prompts.jsonl").write_text('{"seed_id": "x", "reference": NaN}\n'),
+            "line 1: holds NaN",
+        ),
+        (lambda folder: (folder / "metrics.jsonl").write_bytes(b'{"step": 1}\n\0\0\n'), "not JSON Lines"),
+        (lambda folder: (folder / "metrics.jsonl").write_text("[" * 100_000 + "\n"), "not JSON Lines"),
+        (lambda folder: (folder / "report.json").write_bytes(b"\0" * 40), "not JSON .*run `finetune evaluate"),
+        (lambda folder: (folder / "report.json").write_text("[" * 100_000), "not JSON .*run `finetune evaluate"),
+        (lambda folder: spoil_report(folder, "data", seeds=3), "data.seeds: .*run `finetune evaluate .* again"),
+        (lambda folder: spoil_report(folder, "data", spend=[["a", 1]]), "data.spend.0.0"),
+        (lambda folder: spoil_report(folder, "minutes", train=float("nan")), "minutes.train: .*finite"),
+        (lambda folder: spoil_report(folder, "arms", **{"../x": {"n": 1, "score": 1}}), "arms"),
         (lambda folder: (folder / "run.json").unlink(), "name a folder that `finetune train --out` wrote"),
     ],
 )
@@ -202,6 +245,13 @@ def test_a_broken_run_is_one_clear_line(run_folder: Path, spoil: Any, problem: s
     with pytest.raises(BadInput, match=problem) as caught:
         write_report(run_folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", ["x", None, {}, True, 10**400, float("inf")])
+def test_metrics_without_a_place_in_the_plot_are_left_out_of_it(run_folder: Path, loss: Any) -> None:
+    with (run_folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 67, "loss": loss}) + "\n")
+    assert page_of(run_folder).open == []
 
 
 def test_the_command_writes_it_and_says_where(run_folder: Path, finetune: Command) -> None:
