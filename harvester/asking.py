@@ -67,8 +67,10 @@ class Asker:
         budget: Budget,
         price: Price,
         hooks: Hooks,
+        name: str = "teacher",
     ) -> None:
-        """An asker over a connected client."""
+        """An asker over a connected client; `name` is the recipe's for the teacher."""
+        self._name = name
         self._client, self._limiter, self._adapter = client, limiter, adapter
         self._budget, self._price, self._hooks = budget, price, hooks
         self.counters = Counters()
@@ -81,7 +83,7 @@ class Asker:
             StoppedEarly: the budget does not pay for the request.
         """
         if why := self._adapter.gives_up:
-            raise TeacherUnusable(f"teacher: {why}")
+            raise TeacherUnusable(f"{self._name}: {why}")
         attempts = 1
         answered_before = self.counters.answered
         try:
@@ -97,11 +99,11 @@ class Asker:
                         reply, cost_nusd = await self._attempt(body)
         except TryAgain as error:
             if error.decision.unreachable and self.counters.answered == answered_before:
-                raise TeacherUnusable(f"teacher: {error}") from None
+                raise TeacherUnusable(f"{self._name}: {error}") from None
             return Unanswerable(str(error), attempts, again=True)
         except _GivenUp as error:
             if error.decision.stops_teacher:
-                raise TeacherUnusable(f"teacher: {error}{await self._mend(error.decision)}") from None
+                raise TeacherUnusable(f"{self._name}: {error}{await self._mend(error.decision)}") from None
             return Unanswerable(str(error), attempts, again=False)
         return Answered(reply.received.body, reply.decoded, cost_nusd, attempts)
 
@@ -151,7 +153,7 @@ class Asker:
         if isinstance(decision, GiveUp):
             return _GivenUp(decision)
         if why := self._adapter.gives_up:
-            return TeacherUnusable(f"teacher: {why}; the last try: {decision.reason}")
+            return TeacherUnusable(f"{self._name}: {why}; the last try: {decision.reason}")
         return TryAgain(decision)
 
     async def _mend(self, decision: GiveUp) -> str:

@@ -8,14 +8,13 @@ from harvester.budget import Cap
 from harvester.limiter import Limiter
 from harvester.pricing import NUSD
 from harvester.progress import Options
-from harvester.recipe import Recipe
+from harvester.recipe import Recipe, Teacher
 from harvester.store import StoreWriter
-from harvester.store.events import TEACHER
 
 
-def pacing(recipe: Recipe, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
-    """The limits the recipe tells, and what finds the others."""
-    limits = recipe.teacher.limits
+def pacing(teacher: Teacher, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
+    """The limits the recipe tells for a teacher, and what finds the others."""
+    limits = teacher.limits
     limiter = Limiter(
         concurrency=limits.concurrency or FIRST_CONCURRENCY,
         requests_per_minute=limits.requests_per_minute or math.inf,
@@ -26,16 +25,21 @@ def pacing(recipe: Recipe, say: Callable[[str], None]) -> tuple[Limiter, Adapter
         tokens_per_minute=limits.tokens_per_minute is not None,
         concurrency=limits.concurrency is not None,
     )
-    return limiter, Adapter(limiter, told, recipe.teacher.profile.headers, say, recipe.teacher.timeout_s)
+    return limiter, Adapter(limiter, told, teacher.profile.headers, say, teacher.timeout_s)
 
 
 def caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:
-    """Every sum that the run must not pass."""
-    budget, teacher = recipe.budget, recipe.teacher
+    """Every sum that the run must not pass, whatever teacher it is spent on."""
+    budget = recipe.budget
     in_all = budget.usd if budget and options.budget_usd is None else options.budget_usd
     if in_all is not None:
         yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd())
     if budget and budget.run_usd is not None:
         yield Cap("budget.run_usd", int(budget.run_usd * NUSD))
-    if teacher.budget_usd is not None:
-        yield Cap("teacher.budget_usd", int(teacher.budget_usd * NUSD), store.spent_nusd(teacher=TEACHER))
+
+
+def own_cap(name: str, teacher: Teacher, store: StoreWriter) -> list[Cap]:
+    """The sum that the store must not pass with one teacher, if the recipe states one."""
+    if teacher.budget_usd is None:
+        return []
+    return [Cap(f"{name}.budget_usd", int(teacher.budget_usd * NUSD), store.spent_nusd(teacher=name))]

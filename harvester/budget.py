@@ -44,8 +44,15 @@ class Cap:
 class Budget:
     """Settled + reserved never passes any of its caps."""
 
-    def __init__(self, spent_nusd: int = 0, caps: Sequence[Cap] = ()) -> None:
-        """A budget for a store that has cost `spent_nusd` so far; unlimited without caps."""
+    def __init__(self, spent_nusd: int = 0, caps: Sequence[Cap] = (), within: "Budget | None" = None) -> None:
+        """A budget for a store that has cost `spent_nusd` so far; unlimited without caps.
+
+        Args:
+            spent_nusd: before this run.
+            caps: sums that must not be passed.
+            within: a wider budget, which everything is taken from, too.
+        """
+        self._within = within
         self._before_nusd = spent_nusd
         self._settled_nusd = 0  # in this run
         self._reserved_nusd = 0
@@ -79,10 +86,21 @@ class Budget:
             finally:
                 self.waiting -= 1
         self._reserved_nusd += worst_nusd
+        if self._within:
+            try:
+                await self._within.take(worst_nusd)
+            except BaseException:
+                self._give_back(worst_nusd)
+                raise
 
     def settle(self, worst_nusd: int, cost_nusd: int) -> None:
         """Give back what was held for an attempt, and count what it cost."""
         self._settled_nusd += cost_nusd
+        self._give_back(worst_nusd)
+        if self._within:
+            self._within.settle(worst_nusd, cost_nusd)
+
+    def _give_back(self, worst_nusd: int) -> None:
         self._reserved_nusd -= worst_nusd
         self._given_back.set()
 

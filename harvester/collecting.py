@@ -1,28 +1,39 @@
 """`collect`: ask everything a recipe plans and the store does not know; and `parse`, which replays what it knows."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from harvester import terms, trusting
 from harvester.budget import worst_case_nusd
+from harvester.catching_up import catch_up, rejudge
 from harvester.errors import BadInput, StoreUnusable
+from harvester.flowing import leads_on
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
 from harvester.progress import Options, Progress
 from harvester.recipe import Recipe
-from harvester.running import Run
+from harvester.records import Json
+from harvester.running import Binding, Run
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.events import Event, Judged
 from harvester.store.network import network_file_system
 from harvester.store.writing import KILLED
 from harvester.teachers import openai_compat
 
-__all__ = ["Options", "Progress", "collect", "default_store", "nothing_yet", "parse", "ran", "rejudge", "teacher_terms"]
-
-PAGE = 500
+__all__ = [
+    "Options",
+    "Progress",
+    "collect",
+    "default_store",
+    "nothing_yet",
+    "parse",
+    "ran",
+    "require_terms",
+    "teacher_terms",
+]
 
 
 def default_store(recipe: Recipe) -> Path:
@@ -35,17 +46,32 @@ def nothing_yet(recipe: Recipe, store: Path) -> StoreUnusable:
     return StoreUnusable(f"{store}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
 
 
-def teacher_terms(recipe: Recipe) -> terms.Terms:
-    """The terms that bind the recipe's teacher.
+def teacher_terms(recipe: Recipe) -> dict[str, terms.Terms]:
+    """The terms that bind each teacher that the recipe asks, by name.
 
     Raises:
         BadInput: a declared licence that the registry does not know.
     """
-    declared = recipe.terms.get("teacher")
-    where = f"{recipe.path}: terms.teacher"
-    return terms.look_up(
-        recipe.teacher.host, recipe.teacher.model, declared.model_dump() if declared else None, where=where
-    )
+    found = {}
+    for name, teacher in recipe.asked_teachers.items():
+        declared = recipe.terms.get(name)
+        where = f"{recipe.path}: terms.{name}"
+        stated = declared.model_dump() if declared else None
+        found[name] = terms.look_up(teacher.host, teacher.model, stated, where=where)
+    return found
+
+
+def require_terms(recipe: Recipe) -> dict[str, terms.Terms]:
+    """The same, if every one of them lets a student be trained.
+
+    Raises:
+        BadInput: as `teacher_terms` does.
+        RefusedByTerms: one of them does not.
+    """
+    binding = teacher_terms(recipe)
+    for name, its in binding.items():
+        terms.require(its, teacher=name, where=recipe.where_teacher(name))
+    return binding
 
 
 async def collect(recipe: Recipe, store: Path | None = None, options: Options | None = None) -> Progress:
@@ -86,34 +112,44 @@ async def ran(
     """
     options = options or Options()
     _require_budget_can_be_kept(recipe, options)
-    binding = teacher_terms(recipe)
-    terms.require(binding, teacher="teacher", where=f"{recipe.path}: teacher")
-    trusting.require(recipe.teacher, where=f"{recipe.path}: teacher")
-    access = openai_compat.access(recipe.teacher, where=str(recipe.path))
+    bindings = _bindings(recipe)
     path = store or default_store(recipe)
     if options.say and (kind := network_file_system(path)):
         options.say(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
     with StoreWriter.open(path) as writer:
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
         plan_id = plan(writer)
-        run = Run(recipe, writer, plan_id, binding, options)
+        rules = Rules(recipe)
+        if leads_on(recipe):
+            catch_up(writer, recipe, plan_id, rules)  # before: what is answered may lead to more to ask
+        run = Run(recipe, writer, plan_id, bindings, options)
         try:
-            await run.ask_everything(access)
+            await run.ask_everything()
         finally:
-            rejudge(writer, plan_id, Rules(recipe.rules))  # what other rules judged, or a kill left unjudged
+            catch_up(writer, recipe, plan_id, rules)  # what other rules judged, or a kill left unjudged
         yield StoreReader(writer.engine, writer.path), plan_id, run.progress
 
 
 def settle_killed_runs(store: StoreWriter) -> None:
     """Close the store's runs that were killed: what they may have sent counts as spent, at their price."""
     for killed in store.killed_runs():
-        price = (
-            Price(**{name: amount and Decimal(amount) for name, amount in killed.price.items()})
-            if killed.price
-            else FREE
-        )
-        lost = sum(worst_case_nusd(price, body) for body in killed.bodies)
-        store.end_run(killed.run_id, outcome=KILLED, lost_nusd=lost, uncertain=len(killed.bodies))
+        lost: Counter[str] = Counter()
+        for sent in killed.sent:
+            lost[sent.teacher] += worst_case_nusd(_price(killed.prices.get(sent.teacher)), sent.body)
+        store.end_run(killed.run_id, outcome=KILLED, lost_nusd=lost, uncertain=len(killed.sent))
+
+
+def _price(stated: Json) -> Price:
+    return Price(**{name: amount and Decimal(amount) for name, amount in stated.items()}) if stated else FREE
+
+
+def _bindings(recipe: Recipe) -> dict[str, Binding]:
+    binding = require_terms(recipe)
+    found = {}
+    for name, teacher in recipe.asked_teachers.items():
+        trusting.require(teacher, where=recipe.where_teacher(name))
+        found[name] = Binding(openai_compat.access(teacher, where=str(recipe.path)), binding[name])
+    return found
 
 
 def parse(recipe: Recipe, store: Path | None = None) -> int:
@@ -129,30 +165,7 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
         plan = writer.current_plan(recipe.name)
         if plan is None:
             raise nothing_yet(recipe, path)
-        return rejudge(writer, plan[0], Rules(recipe.rules), everything=True)
-
-
-def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool = False) -> int:
-    """Judge every stored reply of a plan that these rules have not judged; returns how many rows that were."""
-    count = 0
-    with StoreReader.open(store.path) as reader:
-        for page in _pages(reader, plan_id, rules, everything=everything):
-            store.apply(page)
-            count += len(page)
-    store.plan_judged(plan_id, rules.digest)
-    return count
-
-
-def _pages(reader: StoreReader, plan_id: int, rules: Rules, *, everything: bool) -> Iterator[list[Event]]:
-    page: list[Event] = []
-    stale = reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)
-    for row in stale:
-        page.append(Judged(row.id, rules.digest, rules.judge_row(row)[1]))
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
+        return rejudge(writer, plan[0], Rules(recipe), everything=True)
 
 
 def _require_budget_can_be_kept(recipe: Recipe, options: Options) -> None:

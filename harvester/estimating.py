@@ -1,103 +1,199 @@
 """What a recipe will ask and cost, before a cent is spent."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from harvester.budget import worst_case_tokens
 from harvester.errors import BadInput
 from harvester.exporting.columns import student_template
-from harvester.planning import planned
+from harvester.foreseeing import StandIn, ancestors, foreseen
 from harvester.pricing import usd
-from harvester.recipe import Recipe
-from harvester.records import Message, Seed
+from harvester.prompting import Prompter
+from harvester.recipe import SEEDS, Recipe, Step
+from harvester.records import Json, Message, Seed
 from harvester.secrets_in_seeds import Scan, Secret
-from harvester.verify.json_schema import JSON_SCHEMA
+from harvester.seeds import read_seeds
+from harvester.verify import seed_fields
 
 SHOWN = 3
 LOW_BYTES_PER_TOKEN = 5
 """English has four to five bytes a token: the low end of a guess."""
 LOW_OUTPUT_SHARE = 0.1
 """Short jobs end far below max_tokens."""
+LOW_ACCEPTED_SHARE = 0.3
+"""Of the rows that a later step could read: the low end of a guess."""
+NEW_SEEDS = 10
+"""That a reply of an expanding step is taken to hold: only the replies will tell."""
+
+Range = tuple[int, int]
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class StepEstimate:
+    """One step's part."""
+
+    name: str
+    kind: str
+    of: str
+    teacher: str
+    requests: Range
+    input_tokens: Range
+    output_tokens: Range | None  # None without max_tokens
+    usd: tuple[float, float] | None  # None without max_tokens or a price
+    prompts: tuple[list[Message], ...]  # the first few, rendered; stand-ins for what is not answered yet
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Requests, tokens and dollars. Low is a guess; high cannot be passed but by retries."""
+    """Requests, tokens and dollars. Low is a guess; high is passed by retries, second attempts and long lists only."""
 
     seeds: int
-    requests: int
-    input_tokens: tuple[int, int]
-    output_tokens: tuple[int, int] | None  # None without max_tokens
-    usd: tuple[float, float] | None  # None without max_tokens or a price
-    prompts: tuple[list[Message], ...]  # the first few, rendered
+    requests: int  # at most
+    input_tokens: Range
+    output_tokens: Range | None
+    usd: tuple[float, float] | None
+    prompts: tuple[list[Message], ...]  # of the first step
+    steps: tuple[StepEstimate, ...]
     secrets: tuple[Secret, ...]  # in the prompts; `secrets_in_seeds.require_none` refuses them
 
 
 def estimate(recipe: Recipe) -> Estimate:
-    """Render every seed and add up; no network, no store.
+    """Render every seed, for every step as far as it can be foreseen, and add up; no network, no store.
 
     The student's view is rendered too: what would fail at export is better known before the teacher is paid.
 
     Raises:
         BadInput: a seed, a template or a verifier's source is wrong.
     """
-    seeds = requests = most_input = 0
-    prompts: list[list[Message]] = []
+    sums = {step.name: _Sum(Prompter(recipe, step)) for step in recipe.steps}
+    seeds, splits, scan = 0, set[str](), Scan(recipe)
     student = student_template(recipe)
-    splits: set[str] = set()
-    scan = Scan(recipe)
-    for seed, asked in planned(recipe):
-        if student:
-            student.render(seed.data)
+    for seed in read_seeds(recipe):
+        seeds += 1
         if seed.split not in splits:
             splits.add(seed.split)
-            _require_sources(recipe, seed)
-        seeds += 1
-        requests += len(asked)
-        most_input += worst_case_tokens(asked[0].body)[0] * len(asked)
-        messages = json.loads(asked[0].body)["messages"]
-        scan.look(seed, messages)
-        if len(prompts) < SHOWN:
-            prompts.append(messages)
-    input_tokens = (most_input // LOW_BYTES_PER_TOKEN, most_input)
-    output_tokens = _output_tokens(recipe, requests)
-    cost = _usd(recipe, input_tokens, output_tokens)
-    return Estimate(seeds, requests, input_tokens, output_tokens, cost, tuple(prompts), scan.found)
+            _require_fields(recipe, seed)
+        for step in recipe.steps:
+            messages = sums[step.name].add(recipe, step, seed)
+            if recipe.read_by(step) == SEEDS:
+                scan.look(seed, messages)
+        if student and seeds <= SHOWN:
+            fields = {name: StandIn(name) for name in student.names} if len(recipe.steps) > 1 else {}
+            student.render({**fields, **seed.data, "steps": _every_step(recipe)})
+        elif student and len(recipe.steps) == 1:
+            student.render(seed.data)
+    steps = tuple(_estimated(recipe, step, sums) for step in recipe.steps)
+    return Estimate(
+        seeds=seeds,
+        requests=sum(step.requests[1] for step in steps),
+        input_tokens=_added([step.input_tokens for step in steps]) or (0, 0),
+        output_tokens=_added([step.output_tokens for step in steps]),
+        usd=_added([step.usd for step in steps]),
+        prompts=steps[0].prompts,
+        steps=steps,
+        secrets=scan.found,
+    )
 
 
-def _require_sources(recipe: Recipe, first: Seed) -> None:
-    for name, source in _sources(recipe):
-        if not isinstance(first.data.get(source), str):
-            fields = ", ".join(field for field, value in first.data.items() if isinstance(value, str))
-            raise BadInput(
-                f"{recipe.path}: steps.0.verify.{name}.source: the first seed of {first.split} has no text field"
-                f" {source!r}; name one of its own: {fields or 'it has none'}"
-            )
+@dataclass(slots=True)
+class _Sum:
+    """What one step asks about the recipe's seeds, if each of them comes so far."""
+
+    prompter: Prompter
+    seeds: int = 0
+    input_tokens: int = 0  # at most, of one request per seed
+    prompts: list[list[Message]] = field(default_factory=list)
+
+    def add(self, recipe: Recipe, step: Step, seed: Seed) -> list[Message]:
+        """Count a seed; a step that reads others is much the same for each, and is rendered for the first few."""
+        self.seeds += 1
+        if recipe.read_by(step) != SEEDS and len(self.prompts) == SHOWN:
+            self.input_tokens += self.input_tokens // (self.seeds - 1)
+            return []
+        request = foreseen(recipe, step, self.prompter, seed.data)[0]
+        self.input_tokens += worst_case_tokens(request.body)[0]
+        messages: list[Message] = json.loads(request.body)["messages"]
+        if len(self.prompts) < SHOWN:
+            self.prompts.append(messages)
+        return messages
 
 
-def _sources(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """(verifier, field of the seed that it compares answers with)."""
-    for name, settings in recipe.rules.items():
-        if name == JSON_SCHEMA.name:  # a schema may have words of its own
-            continue
-        for one in settings if isinstance(settings, list) else [settings]:
-            if isinstance(one, dict) and isinstance(one.get("source"), str):
-                yield name, one["source"]
+def _every_step(recipe: Recipe) -> dict[str, Json]:
+    return {step.name: StandIn(step.name) for step in recipe.steps}
 
 
-def _output_tokens(recipe: Recipe, requests: int) -> tuple[int, int] | None:
-    max_tokens = recipe.teacher.sampling.max_tokens
-    if max_tokens is None:
+def _estimated(recipe: Recipe, step: Step, sums: Mapping[str, _Sum]) -> StepEstimate:
+    its = sums[step.name]
+    rows = _rows(recipe, step, its.seeds)
+    # What earlier steps answer comes in again, about a token for a token.
+    before = sum(recipe.asked_by(recipe.by_name[name]).sampling.max_tokens or 0 for name in ancestors(recipe, step))
+    most_input = rows[1] * (its.input_tokens // max(its.seeds, 1) + before)
+    if recipe.read_by(step) == SEEDS:
+        most_input = its.input_tokens * step.samples
+    least_input = (its.input_tokens * rows[0]) // (max(its.seeds, 1) * LOW_BYTES_PER_TOKEN)
+    teacher = recipe.asked_by(step)
+    output = None
+    if (most := teacher.sampling.max_tokens) is not None:
+        output = (int(rows[0] * most * LOW_OUTPUT_SHARE), rows[1] * most)
+    cost = None
+    if teacher.known_price is not None and output is not None:
+        low = teacher.known_price.cost_nusd(least_input, output[0])
+        cost = usd(low), usd(teacher.known_price.cost_nusd(most_input, output[1]))
+    return StepEstimate(
+        name=step.name,
+        kind=step.kind,
+        of=recipe.read_by(step),
+        teacher=recipe.teacher_name(step),
+        requests=rows,
+        input_tokens=(least_input, most_input),
+        output_tokens=output,
+        usd=cost,
+        prompts=tuple(its.prompts),
+    )
+
+
+def _rows(recipe: Recipe, step: Step, seeds: int) -> Range:
+    """How many requests a step makes, at least and at most."""
+    read = recipe.read_by(step)
+    if read == SEEDS:
+        return seeds * step.samples, seeds * step.samples
+    parent = recipe.by_name[read]
+    low, high = _rows(recipe, parent, seeds)
+    if recipe.selects(parent) != "all":  # one of each group goes on
+        competing = _samples(recipe, parent)
+        low, high = low // competing, high // competing
+    if parent.kind == "expand":
+        high *= NEW_SEEDS
+    return int(low * LOW_ACCEPTED_SHARE) * step.samples, high * step.samples
+
+
+def _samples(recipe: Recipe, step: Step) -> int:
+    """How many rows compete in one group of a step."""
+    return _samples(recipe, recipe.by_name[recipe.read_by(step)]) if step.judges else step.samples
+
+
+def _added(ranges: Sequence[tuple[N, N] | None]) -> tuple[N, N] | None:
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
         return None
-    return int(requests * max_tokens * LOW_OUTPUT_SHARE), requests * max_tokens
+    lows, highs = zip(*known, strict=True)
+    return sum(lows), sum(highs)
 
 
-def _usd(
-    recipe: Recipe, input_tokens: tuple[int, int], output_tokens: tuple[int, int] | None
-) -> tuple[float, float] | None:
-    price = recipe.teacher.known_price
-    if price is None or output_tokens is None:
-        return None
-    low, high = (price.cost_nusd(*tokens) for tokens in zip(input_tokens, output_tokens, strict=True))
-    return usd(low), usd(high)
+def _require_fields(recipe: Recipe, first: Seed) -> None:
+    """Refuse a verifier that compares answers with a field which the seeds do not have."""
+    for step in recipe.steps:
+        if any(recipe.by_name[name].kind == "expand" for name in ancestors(recipe, step)):
+            continue  # only the replies will tell its seeds' fields
+        for setting, name in seed_fields(recipe.demands(step).verify):
+            text = setting.endswith(".source")
+            fields = {name: value for name, value in first.data.items() if isinstance(value, str) or not text}
+            if name not in fields:
+                kind, own = " text" if text else "", ", ".join(fields) or "it has none"
+                raise BadInput(
+                    f"{recipe.where(step)}.verify.{setting}: the first seed of {first.split} has no{kind} field"
+                    f" {name!r}; name one of its own: {own}"
+                )

@@ -1,6 +1,8 @@
-"""Open requests → workers, in order; each is on disk as handed out before anybody can send it."""
+"""One teacher's open requests → its workers; each is on disk as handed out before anybody can send it."""
 
 import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
 
 from harvester.store import StoreWriter
 from harvester.store.journal import Journal
@@ -8,16 +10,71 @@ from harvester.store.writing import Pending
 
 READ_AHEAD = 500
 """Open requests read from the store at once."""
+MOST_FOLLOWING = 5000
+"""Rows that follow from others and wait here; more of them wait in the store."""
+
+
+class Allowance:
+    """How many requests a run may still hand out, over all of its teachers."""
+
+    def __init__(self, left: int) -> None:
+        """An allowance of `left`."""
+        self.left = left
 
 
 class Feeder:
-    """Reads a plan's open requests ahead of the workers."""
+    """Reads a plan's open requests ahead of one teacher's workers; what follows from answers comes first."""
 
-    def __init__(self, store: StoreWriter, journal: Journal, *, plan_id: int, run_id: int, limit: int) -> None:
-        """A feeder of at most `limit` requests."""
+    def __init__(
+        self,
+        store: StoreWriter,
+        journal: Journal,
+        *,
+        plan_id: int,
+        teacher: str,
+        allowance: Allowance,
+        on_empty: Callable[[], None],
+    ) -> None:
+        """A feeder of the requests that the plan asks of this teacher; tells when the store has been read."""
+        self.on_empty = on_empty
         self._store, self._journal = store, journal
-        self._plan_id, self._run_id, self._limit = plan_id, run_id, limit
-        self._queue: asyncio.Queue[Pending | None] = asyncio.Queue(maxsize=READ_AHEAD)
+        self._plan_id, self._teacher, self._allowance = plan_id, teacher, allowance
+        self._following: deque[Pending] = deque()
+        self._planned: deque[Pending] = deque()
+        self._queued: set[int] = set()
+        self._came_meanwhile: set[int] = set()  # while the store was read
+        self._in_store = True  # there may be open requests that are neither here nor handed out
+        self._reading = False
+        self._ended = False
+        self._changed = asyncio.Event()  # something to hand out, or the end
+        self._low = asyncio.Event()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has nothing to hand out now, and knows of nothing."""
+        more = self._following or self._planned or self._in_store or self._reading
+        return not more or not self._allowance.left
+
+    def add(self, following: Iterable[Pending]) -> None:
+        """Take requests that follow from stored answers."""
+        known = {*self._store.mark.outstanding, *self._queued}
+        for pending in following:
+            if pending.request_id in known:  # of another row, too
+                continue
+            if len(self._following) < MOST_FOLLOWING:
+                self._queued.add(pending.request_id)
+                self._following.append(pending)
+                self._came_meanwhile.add(pending.request_id)
+            else:
+                self._in_store = True
+                self._low.set()
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._ended = True
+        self._changed.set()
+        self._low.set()
 
     async def next(self) -> Pending | None:
         """The next request to ask; None when there is none left.
@@ -25,26 +82,55 @@ class Feeder:
         Raises:
             StoreUnusable: it cannot be noted that it is handed out.
         """
-        pending = await self._queue.get()
-        if pending is None:
-            self._queue.put_nowait(None)  # the end, for the next worker; nothing else is put any more
-        else:
-            self._store.mark.move(self._run_id, pending.request_id)
-        return pending
+        while True:
+            if self._ended or not self._allowance.left:
+                return None
+            if queue := self._following or self._planned:
+                pending = queue.popleft()
+                self._queued.discard(pending.request_id)
+                self._allowance.left -= 1
+                self._store.mark.hand_out(pending.request_id)
+                if len(self._planned) < READ_AHEAD // 2:
+                    self._low.set()
+                return pending
+            self._low.set()
+            self._changed.clear()
+            await self._changed.wait()
 
     async def run(self) -> None:
-        """Read until nothing is open or the limit is reached."""
-        loop = asyncio.get_running_loop()
-        after, left = 0, self._limit
-        while left:
-            size = min(READ_AHEAD, left)
-            batch = await loop.run_in_executor(
-                self._journal.thread,
-                lambda: self._store.pending(self._plan_id, after=after, limit=size),  # noqa: B023 - awaited at once
-            )
-            for pending in batch:
-                await self._queue.put(pending)
+        """Read the store's open requests, until all are here or the end is told."""
+        while not self._ended:
+            self._in_store, self._reading = False, True
+            await self._read_all()
+            self._reading = False
+            self.on_empty()
+            while not self._ended and not self._in_store:
+                self._low.clear()
+                await self._low.wait()
+
+    async def _read_all(self) -> None:
+        after = 0
+        while not self._ended and self._allowance.left:
+            batch = await self._read(after)
             if not batch:
                 break
-            after, left = batch[-1].request_id, left - len(batch)
-        await self._queue.put(None)
+            after = batch[-1].request_id
+            while len(self._planned) >= READ_AHEAD // 2 and not self._ended:
+                self._low.clear()
+                await self._low.wait()
+
+    async def _read(self, after: int) -> list[Pending]:
+        """The store's next open requests; those that are new go into the queue."""
+        known = {*self._store.mark.outstanding, *self._queued}
+        self._came_meanwhile.clear()
+        size = min(READ_AHEAD, self._allowance.left)
+        batch = await asyncio.get_running_loop().run_in_executor(
+            self._journal.thread,
+            lambda: self._store.pending(self._plan_id, after=after, limit=size, teacher=self._teacher),
+        )
+        known |= self._came_meanwhile
+        new = [pending for pending in batch if pending.request_id not in known]
+        self._planned += new
+        self._queued.update(pending.request_id for pending in new)
+        self._changed.set()
+        return batch

@@ -1,42 +1,149 @@
-"""A stored row → its answer and what the recipe's rules make of it. Pure: replayed at any time, it asks nobody."""
+"""A stored reply → what the recipe's rules make of it. Pure: replayed at any time, it asks nobody."""
 
+import math
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from harvester import verify
-from harvester.parsing import parse
-from harvester.records import Answer, Json, Outcome, digest
+from harvester.parsing import bare, parse
+from harvester.recipe import Recipe, Step
+from harvester.records import Answer, Check, Json, Outcome, digest
 from harvester.store.reading import StoredRow
+from harvester.verify.answers import read_json
+from harvester.verify.base import Failed, Verifier
 
 VERSION = 1
 """Part of the rules' digest: raise it when the same rules would now judge differently."""
 
 NO_ANSWER = Answer("failed")
+LISTED = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.):])\s+")
+"""What begins a line of a list."""
+FORM = "output"
+"""The reason of an answer that is not of the form that its step asks for: it is asked for once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StepRules:
+    step: Step
+    form: Verifier | None  # of the answer, by the step's schema
+    verifiers: tuple[Verifier, ...]
+    slow: bool  # so that nothing should wait for it
 
 
 class Rules:
-    """A step's verify block, built once."""
+    """What a recipe's steps ask of their answers, built once."""
 
-    def __init__(self, resolved: Mapping[str, Json]) -> None:
-        """Rules from a resolved verify block (`Recipe.rules`)."""
-        self.digest = digest({"version": VERSION, "verify": resolved})
-        self._verifiers = verify.build(resolved)
+    def __init__(self, recipe: Recipe) -> None:
+        """The rules of a loaded recipe."""
+        self.digest = rules_digest(recipe)
+        self._by_step = {name: _of_step(recipe, step) for name, step in recipe.by_name.items()}
+
+    def step_of(self, name: str) -> str:
+        """The step that a row's name stands for: its own, or the one whose form a second attempt mends."""
+        return self._by_step[name].step.name
+
+    def is_slow(self, name: str) -> bool:
+        """Whether judging an answer to a step takes so long that nothing should wait for it."""
+        return self._by_step[name].slow
 
     @property
     def look_at_seeds(self) -> bool:
         """Whether any of them compares an answer with its seed."""
-        return bool(self._verifiers)
+        return any(rules.verifiers for rules in self._by_step.values())
 
-    def judge(self, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
-        """Check an answer."""
+    def judge(self, step: str, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
+        """Check an answer to a step's question."""
         if answer.status != "ok":
             return Outcome(accepted=False, drop_reason=answer.status)
-        checks = tuple(check(answer.text, seed) for check in self._verifiers)
+        rules = self._by_step[step]
+        text = answer.text if rules.step.kind in ("generate", "revise") else bare(answer.text)
+        checks: tuple[Check, ...] = ()
+        if rules.form:
+            checks = (rules.form(text, seed),)
+            if not checks[0].passed:
+                return Outcome(accepted=False, drop_reason=FORM, checks=checks)
+        checks += tuple(check(text, seed) for check in rules.verifiers)
         failed = next((check.name for check in checks if not check.passed), None)
-        return Outcome(failed is None, failed and f"verify:{failed}", checks)
+        return _of_kind(rules.step, Outcome(failed is None, failed and f"verify:{failed}", checks), text)
 
     def judge_row(self, row: StoredRow) -> tuple[Answer, Outcome]:
         """Read a row's reply and check it; a row without one is an answer that failed."""
         if row.reply is None:
             return NO_ANSWER, Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
         answer = parse(row.reply.raw)
-        return answer, self.judge(answer, row.seed)
+        return answer, self.judge(row.step, answer, row.seed)
+
+
+def rules_digest(recipe: Recipe, *steps: Step) -> str:
+    """SHA-256 over everything that decides what is made of an answer to these steps, or to any."""
+    resolved = [_resolved(recipe, step) for step in steps or recipe.steps]
+    return digest({"version": VERSION, "verify": resolved[0] if len(resolved) == 1 else resolved})
+
+
+def _resolved(recipe: Recipe, step: Step) -> Json:
+    demands = recipe.demands(step)
+    if step.kind == "generate" and step.output is None and step.select != "majority":
+        return demands.verify
+    return {
+        "step": step.model_dump(mode="json", include={"name", "kind", "min_score", "vote_by"}),
+        "verify": demands.verify,
+        "output": demands.output,
+    }
+
+
+def _of_step(recipe: Recipe, step: Step) -> _StepRules:
+    demands = recipe.demands(step)
+    form = None
+    if demands.output is not None:
+        (form,) = verify.build({"json_schema": demands.output})
+    return _StepRules(step, form, verify.build(demands.verify), verify.is_slow(demands.verify))
+
+
+def _of_kind(step: Step, outcome: Outcome, text: str) -> Outcome:
+    """An outcome with what the step's kind adds to it."""
+    if not outcome.accepted:
+        return outcome
+    if step.kind == "expand" and not new_seeds(text):
+        return Outcome(accepted=False, drop_reason="no_new_seeds", checks=outcome.checks)
+    if step.judges:
+        return _scored(step, outcome, text)
+    if step.select == "majority":
+        vote = verify.vote_key(text, step.vote_by)
+        if vote is None:
+            return Outcome(accepted=False, drop_reason="no_vote", checks=outcome.checks)
+        return Outcome(accepted=True, drop_reason=None, checks=outcome.checks, vote=vote)
+    return outcome
+
+
+def _scored(step: Step, outcome: Outcome, text: str) -> Outcome:
+    said = as_json(text)
+    score = said.get("score") if isinstance(said, dict) else said
+    if not isinstance(score, int | float) or isinstance(score, bool) or not math.isfinite(score):
+        return Outcome(accepted=False, drop_reason="no_score", checks=outcome.checks)
+    low = step.min_score is not None and score < step.min_score
+    return Outcome(not low, "low_score" if low else None, outcome.checks, score=float(score))
+
+
+def as_json(text: str) -> Json:
+    """The JSON value that a text is, in a ``` fence or not; None where it is none."""
+    try:
+        return read_json(bare(text))
+    except Failed:
+        return None
+
+
+def new_seeds(text: str) -> list[dict[str, Json]]:
+    """The seeds that an expanding reply holds, in its order and each once.
+
+    A JSON list of objects, or of texts, or an object whose one list is such; otherwise a text per line, without the
+    numbers and dashes of a list. A text becomes `{"text": ...}`.
+    """
+    said = as_json(text)
+    if isinstance(said, dict):
+        lists = [value for value in said.values() if isinstance(value, list)]
+        said = lists[0] if len(lists) == 1 else [said]
+    if not isinstance(said, list):
+        said = [LISTED.sub("", line).strip() for line in text.splitlines()]
+    found = [one if isinstance(one, dict) else {"text": one} for one in said if one and isinstance(one, dict | str)]
+    return list({digest(one): one for one in found}.values())

@@ -10,6 +10,7 @@ from harvester.streaming import assemble
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 MAX_TOKENS = 2**31 - 1  # what a column of the dataset holds
 MOST_NAME = 200  # characters of a model's name
+_FENCE = re.compile(r"\s*```[A-Za-z]*\n(.*?)\n?```\s*", re.DOTALL)
 _LATEST = re.compile(r"[-:@]latest$")
 _VERSION = re.compile(r"([-:@]v?\d[\d.-]*)*")  # gpt-4o → gpt-4o-2024-08-06, but not gpt-4o-mini
 
@@ -56,6 +57,12 @@ def parse_decoded(reply: Json) -> Answer:
         usage=read_usage(reply),
         logprobs=logprobs.get("content") if isinstance(logprobs, dict) else None,
     )
+
+
+def bare(text: str) -> str:
+    """A text without the ``` fence around the whole of it."""
+    fenced = _FENCE.fullmatch(text)
+    return fenced.group(1).strip() if fenced else text
 
 
 def _text(value: Json) -> str | None:

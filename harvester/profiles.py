@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from harvester.yaml_text import packaged
 
@@ -57,6 +57,7 @@ class Profile:
     headers: RateHeaders = RateHeaders()
     max_tokens: str = "max_tokens"
     logprobs: int = 20
+    structured: Literal["json_schema", "json_object"] | None = None
     stream: bool = False
     stream_usage: bool = True
 

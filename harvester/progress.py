@@ -18,7 +18,8 @@ class Progress:
     answered: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)  # of failing → requests
-    accepted: int = 0
+    accepted: int = 0  # in this run
+    accepted_rows: int | None = None  # of train, in the store; counted where `Options.accept` asks for a number
     other_models: dict[str, int] = field(default_factory=dict)  # named by replies instead of the one asked → replies
     in_flight: int = 0
     waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
@@ -31,6 +32,7 @@ class Options:
     """What the command line adds to a recipe."""
 
     limit: int | None = None  # requests asked in this run
+    accept: int | None = None  # stop once so many rows of train are accepted
     budget_usd: Decimal | None = None  # for the store in all, instead of the recipe's
     retry_failed: bool = False  # ask also what failed for good before
     report: Callable[[Progress], None] | None = None  # called every `report_every_s`

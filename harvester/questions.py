@@ -8,10 +8,12 @@ from harvester.errors import BadInput
 from harvester.parsing import parse
 from harvester.planning import ensure_planned
 from harvester.prompting import Requester
-from harvester.recipe import Recipe
-from harvester.records import Answer, Json, Message, Seed, digest, half_pair
+from harvester.recipe import TEACHER, Demands, Recipe, Step
+from harvester.records import Answer, Asked, Json, Message, Origin, Seed, digest, half_pair
 from harvester.seeds import ID_LENGTH
+from harvester.store.plans import New
 
+ASK = Step(name="ask", prompt="none: the prompts are given")
 ROLES = ("system", "user", "assistant")
 SPLIT = "ask"
 
@@ -44,27 +46,34 @@ async def ask(
     conversations = _conversations(prompts)
     if not conversations:
         return []
-    requester = Requester(recipe)
+    requester = Requester(recipe.teacher)
     requests = [requester.request(messages) for messages in conversations]
-    planned = {
-        request.key: (_seed(messages), [request]) for messages, request in zip(conversations, requests, strict=True)
-    }
+    by_key = {request.key: (messages, request) for messages, request in zip(conversations, requests, strict=True)}
+    planned: list[New] = [
+        (_seed(messages), Origin(position), [Asked(ASK.name, TEACHER, [request])])
+        for position, (messages, request) in enumerate(by_key.values())
+    ]
     asking = _for_questions(recipe)
-    fingerprint = digest(list(planned))
+    fingerprint = digest(list(by_key))
     async with ran(
         asking,
         store,
         options,
-        lambda writer: ensure_planned(writer, asking, fingerprint, planned.values()),
+        lambda writer: ensure_planned(writer, asking, fingerprint, planned),
     ) as (reader, plan_id, _):
         answers = {row.request_key: parse(row.reply.raw) for row in reader.answered(plan_id) if row.reply}
     return [answers.get(request.key) for request in requests]
 
 
 def _for_questions(recipe: Recipe) -> Recipe:
-    """The recipe under the name that its questions are stored under, and without rules: nobody judges the answers."""
-    asking = recipe.model_copy(update={"name": f"{recipe.name}/ask"})
-    asking._rules = {}  # noqa: SLF001 - a copy of our own
+    """A recipe of the same teacher under the name that questions are stored under; nobody judges their answers."""
+    terms = {name: its for name, its in recipe.terms.items() if name == TEACHER}
+    asking = Recipe(
+        name=recipe.name, teacher=recipe.teacher, budget=recipe.budget, seeds=recipe.seeds, steps=(ASK,), terms=terms
+    )
+    asking = asking.model_copy(update={"name": f"{recipe.name}/ask"})
+    asking._path, asking._text = recipe.path, recipe.text  # noqa: SLF001 - a copy of our own
+    asking._demands = {ASK.name: Demands(verify={})}  # noqa: SLF001 - as above
     return asking
 
 

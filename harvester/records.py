@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,26 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One row's questions for one step: a request per sample."""
+
+    step: str
+    teacher: str  # the recipe's name for it
+    requests: Sequence[Request]
+    first_sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row comes from: its first ancestor's place in the plan, and the row that it was made from, if any."""
+
+    position: int
+    parent: int | None = None  # the row's number in the store
+    parent_row_id: str = ""
+    part: int = 0  # which of the new seeds that its parent gave
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of a reply, as its `usage` says; None where the API said nothing."""
 
@@ -98,3 +118,5 @@ class Outcome:
     accepted: bool
     drop_reason: str | None
     checks: tuple[Check, ...] = ()
+    score: float | None = None  # a judge's
+    vote: str | None = None  # equal answers have equal ones

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harvester.errors import BadInput
 from harvester.prompting import template_texts
 from harvester.recipe import Recipe
 from harvester.records import Json, Message, Seed
+from harvester.seeds import Place, places
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import RegexBasedDetector
@@ -55,6 +55,20 @@ class Secret:
     file: str
     line: int
     kind: str
+    unit: str = "line"  # what `line` counts: in tables rows, in documents chunks
+
+
+@dataclass(frozen=True, slots=True)
+class _InSeed:
+    """A secret in a split's seed number so and so."""
+
+    split: str
+    number: int
+    kind: str
+
+    def at(self, place: Place) -> Secret:
+        """As it is told."""
+        return Secret(place.file, place.number, self.kind, place.unit)
 
 
 class Scan:
@@ -66,9 +80,9 @@ class Scan:
         Raises:
             BadInput: as `prompting.Template` does.
         """
-        self._files = {split: str(recipe.folder / seeds.path) for split, seeds in recipe.seed_files}
-        self._count = dict.fromkeys(self._files, 0)  # split → seeds looked through
-        self._found: dict[Secret, None] = {}
+        self._recipe = recipe
+        self._count = {split: 0 for split, _ in recipe.seed_files}  # split → seeds looked through
+        self._found: dict[Secret | _InSeed, None] = {}
         self._own: set[str] = set()  # kinds that the templates hold, and so every prompt
         self._clean: dict[int, str] = {}  # place of a message → the last text there without a secret
         for path, text in template_texts(recipe):
@@ -91,17 +105,21 @@ class Scan:
                 self._clean[place] = text
             for kind in found:
                 if kind not in self._own or kind in kinds("\n".join(_texts(seed.data))):
-                    file = self._files[seed.split]
-                    self._add(Secret(file, _line(Path(file), self._count[seed.split]), kind))
+                    self._add(_InSeed(seed.split, self._count[seed.split], kind))
 
-    def _add(self, secret: Secret) -> None:
+    def _add(self, secret: "Secret | _InSeed") -> None:
         if len(self._found) < MOST_FOUND:
             self._found[secret] = None
 
     @property
     def found(self) -> tuple[Secret, ...]:
-        """What was found so far, at most MOST_FOUND."""
-        return tuple(self._found)
+        """What was found so far, at most MOST_FOUND. Reads the seeds' files again for the places."""
+        wanted: dict[str, set[int]] = {}
+        for one in self._found:
+            if isinstance(one, _InSeed):
+                wanted.setdefault(one.split, set()).add(one.number)
+        read = {split: places(self._recipe, split, numbers) for split, numbers in wanted.items()}
+        return tuple(one if isinstance(one, Secret) else one.at(read[one.split][one.number]) for one in self._found)
 
 
 def require_none(secrets: Sequence[Secret]) -> None:
@@ -111,7 +129,7 @@ def require_none(secrets: Sequence[Secret]) -> None:
         BadInput: the first ones, and the mend.
     """
     if secrets:
-        first = ", ".join(f"{one.file}: line {one.line}: {one.kind}" for one in secrets[:SHOWN])
+        first = ", ".join(f"{one.file}: {one.unit} {one.line}: {one.kind}" for one in secrets[:SHOWN])
         more = f" and {len(secrets) - SHOWN} more" if len(secrets) > SHOWN else ""
         raise BadInput(f"{first}{more}: collecting would send these secrets to the teacher; take them out")
 
@@ -170,13 +188,3 @@ def _texts(value: Json) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
-
-
-def _line(path: Path, number: int) -> int:
-    """Line of a file's seed number so and so: blank lines hold none."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = (line for line, text in enumerate(file, start=1) if text.strip())
-            return next((line for place, line in enumerate(lines, start=1) if place == number), number)
-    except (OSError, UnicodeDecodeError):
-        return number

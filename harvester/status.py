@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harvester.collecting import default_store, nothing_yet
-from harvester.judging import Rules
+from harvester.judging import rules_digest
 from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.store import Counts, RunState, StoreReader
@@ -26,7 +26,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        rejudged = reader.count_unjudged(plan_id, Rules(recipe.rules).digest)
+        rejudged = reader.count_unjudged(plan_id, rules_digest(recipe))
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks

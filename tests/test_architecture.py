@@ -21,9 +21,10 @@ terms
 verify
 streaming
 parsing
-selection
+seeds_spec
 recipe
-seeds trusting
+selection seeds trusting
+templating
 prompting
 secrets_in_seeds
 limiter
@@ -34,14 +35,16 @@ retry
 teachers
 store
 judging auditing
-planning
+planning flowing
+catching_up
 progress feeding interrupting
-bounds
+bounds following
 asking
+lanes
 running
 collecting
 questions
-exporting
+exporting foreseeing
 estimating status starting known
 cli
 __main__

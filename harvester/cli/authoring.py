@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from harvester.cli import texts
-from harvester.cli.base import PATH, as_json, load, recipe_argument, show, usable
+from harvester.cli.base import PATH, as_json, load, recipe_argument, show, trust_option, usable
 
 
 def _complete_shipped(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:  # noqa: ARG001 - click's
@@ -57,18 +57,19 @@ def teachers(as_json: bool) -> None:
 
 @click.command(epilog="Example: harvester check runs/orders")
 @recipe_argument
+@trust_option
 @as_json
 def check(recipe: Path, as_json: bool) -> None:
     """Validate RECIPE without any network: terms, three rendered prompts, requests, tokens, dollars."""
     from dataclasses import asdict
 
-    from harvester import terms
-    from harvester.collecting import teacher_terms
+    from harvester.collecting import require_terms, teacher_terms
     from harvester.estimating import estimate
     from harvester.secrets_in_seeds import require_none
 
     loaded = load(recipe)
     binding, expected = teacher_terms(loaded), estimate(loaded)
-    show({**asdict(expected), "recipe": loaded.name, "terms": asdict(binding)}, as_json=as_json, text=texts.check)
-    terms.require(binding, teacher="teacher", where=f"{loaded.path}: teacher")
+    binds = {name: asdict(its) for name, its in binding.items()}
+    show({**asdict(expected), "recipe": loaded.name, "terms": binds}, as_json=as_json, text=texts.check)
+    require_terms(loaded)
     require_none(expected.secrets)

@@ -177,10 +177,27 @@ recipe_if_several = click.argument(
 
 
 def load(path: Path) -> "Recipe":
-    """The recipe that a command names."""
+    """The recipe that the command under way names."""
     from harvester.recipe import Recipe
 
-    return Recipe.load(path)
+    return Recipe.load(path, trust=bool(click.get_current_context().meta.get(TRUST)))
+
+
+TRUST = "harvester.trust_recipe"
+
+
+def _trusts(context: click.Context, parameter: click.Parameter, trusted: bool) -> None:  # noqa: ARG001 - click's
+    context.meta[TRUST] = trusted
+
+
+trust_option = click.option(
+    "--trust-recipe",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_trusts,
+    help="Run the code that RECIPE brings (the verifier `python`); read it first.",
+)
 
 
 def only_recipe() -> Path:

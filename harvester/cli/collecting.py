@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from harvester.cli import texts
-from harvester.cli.base import as_json, load, recipe_argument, say, show, store_option
+from harvester.cli.base import as_json, load, recipe_argument, say, show, store_option, trust_option
 from harvester.errors import BadInput, HarvesterError, StoppedEarly
 
 if TYPE_CHECKING:
     from harvester.collecting import Progress
-    from harvester.recipe import Recipe
+    from harvester.recipe import Recipe, Teacher
 
 SHOWN_REASONS = 5
 MOST_USD = 10**9
@@ -23,15 +23,18 @@ MOST_USD = 10**9
 @recipe_argument
 @store_option
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Ask at most so many requests in this run.")
+@click.option("--accept", metavar="N", type=click.IntRange(min=1), help="Stop once N rows of train are accepted.")
 @click.option("--budget", metavar="USD", help="Stop before the store has cost more than this.")
 @click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
 @click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")
+@trust_option
 @click.option("--yes", is_flag=True, help="Do not ask before spending money without a budget.")
 @as_json
 def collect(
     recipe: Path,
     store: Path | None,
     limit: int | None,
+    accept: int | None,
     budget: str | None,
     retry_failed: bool,
     trust: tuple[str, ...],
@@ -50,7 +53,8 @@ def collect(
 
     loaded = load(recipe)
     ask = partial(click.confirm, err=True) if _on_terminal() else None
-    trusting.require(loaded.teacher, where=f"{loaded.path}: teacher", trusted_now=trust, ask=ask)
+    for name, teacher in loaded.asked_teachers.items():
+        trusting.require(teacher, where=loaded.where_teacher(name), trusted_now=trust, ask=ask)
     budget_usd = _money(budget)
     if not yes and budget_usd is None:
         _confirm_cost(loaded)
@@ -58,6 +62,7 @@ def collect(
         with showing_progress() as talk:
             options = Options(
                 limit=limit,
+                accept=accept,
                 budget_usd=budget_usd,
                 retry_failed=retry_failed,
                 report=talk.report,
@@ -72,7 +77,13 @@ def collect(
                 show(asdict(error.progress), as_json=True, text=str)
         raise
     _say_what_went_wrong(progress)
+    _say_what_is_missing(progress, accept)
     show(asdict(progress), as_json=as_json, text=lambda _: texts.progress(progress))
+
+
+def _say_what_is_missing(progress: "Progress", accept: int | None) -> None:
+    if accept is not None and (found := progress.accepted_rows or 0) < accept:
+        say(f"{found} of {accept} rows accepted; add seeds or samples, raise --limit, or look at `harvester status`")
 
 
 def _say_what_went_wrong(progress: "Progress") -> None:
@@ -89,15 +100,12 @@ def _confirm_cost(recipe: "Recipe") -> None:
         RefusedByTerms: nothing could be asked anyway.
         StoppedEarly: the answer is no.
     """
-    price = recipe.teacher.known_price
-    costs = price is None or max(price.input, price.output) > 0
-    if recipe.budget or recipe.teacher.budget_usd is not None or not costs or not _on_terminal():
+    if recipe.budget or not any(map(_costs, recipe.asked_teachers.values())) or not _on_terminal():
         return
-    from harvester import terms
-    from harvester.collecting import teacher_terms
+    from harvester.collecting import require_terms
     from harvester.estimating import estimate
 
-    terms.require(teacher_terms(recipe), teacher="teacher", where=f"{recipe.path}: teacher")
+    require_terms(recipe)
     expected = estimate(recipe)
     say(
         f"{recipe.name}: {expected.requests:,} requests in all, USD {texts.low_high(expected.usd)},"
@@ -105,6 +113,12 @@ def _confirm_cost(recipe: "Recipe") -> None:
     )
     if not click.confirm("go on?", err=True):
         raise StoppedEarly("nothing was asked; state a budget, or run it again")
+
+
+def _costs(teacher: "Teacher") -> bool:
+    """Whether asking a teacher may cost money without a bound."""
+    price = teacher.known_price
+    return teacher.budget_usd is None and (price is None or max(price.input, price.output) > 0)
 
 
 def _on_terminal() -> bool:

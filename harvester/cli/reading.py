@@ -15,6 +15,7 @@ from harvester.cli.base import (
     recipe_if_several,
     show,
     store_option,
+    trust_option,
     usable,
     usable_store,
 )
@@ -23,6 +24,7 @@ from harvester.cli.base import (
 @click.command(epilog="Example: harvester status runs/orders --json")
 @recipe_if_several
 @store_option
+@trust_option
 @as_json
 def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
     """What is stored, spent and failed, and how far a collection is that runs now."""
@@ -34,6 +36,7 @@ def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
 @click.command(epilog="Example: harvester watch runs/orders")
 @recipe_if_several
 @store_option
+@trust_option
 @as_json
 def watch(recipe: Path | None, store: Path | None, as_json: bool) -> None:
     """Follow a collection that runs elsewhere: a line whenever something changed, the status when it ends."""
@@ -50,6 +53,7 @@ def watch(recipe: Path | None, store: Path | None, as_json: bool) -> None:
 @click.command(epilog="Example: harvester parse runs/orders")
 @recipe_argument
 @store_option
+@trust_option
 @as_json
 def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
     """Read and verify RECIPE's stored replies anew, with the rules it states now; asks nobody."""
@@ -65,6 +69,7 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
 @click.argument("out", type=PATH, callback=usable, help="A new folder, or the dataset of an earlier export to replace.")
 @store_option
 @click.option("--unfiltered", is_flag=True, help="Write rejected answers into train too.")
+@trust_option
 @as_json
 def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_json: bool) -> None:
     """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
@@ -108,6 +113,7 @@ def verify(store: Path, as_json: bool) -> None:
     shell_complete=complete_recipe,
 )
 @store_option
+@trust_option
 @as_json
 def trace(row: str, recipe: Path | None, store: Path | None, as_json: bool) -> None:
     """Where ROW comes from: seed, prompt, raw reply, teacher, terms, the recipe of that day."""

@@ -29,21 +29,47 @@ def waiting_for(waiting: dict[str, int]) -> str:
 
 def check(result: dict[str, Any]) -> str:
     """Prompts first, the sums last, where the eye is."""
-    lines = []
-    for number, prompt in enumerate(result["prompts"], start=1):
-        lines.append(f"--- prompt {number}")
-        lines += [f"[{message['role']}] {message['content']}" for message in prompt]
-    binding = result["terms"]
+    steps = result["steps"]
+    lines = [line for step in steps for line in _prompts(step, several=len(steps) > 1)]
+    lines += ["---", f"{result['recipe']}: {result['seeds']} seeds, {result['requests']} requests"]
+    if len(steps) > 1:
+        lines[-1] += " at most"
+        lines += dag(steps)
     lines += [
-        "---",
-        f"{result['recipe']}: {result['seeds']} seeds, {result['requests']} requests",
         f"input tokens: {low_high(result['input_tokens'])}; output tokens: {low_high(result['output_tokens'])}",
         f"USD: {low_high(result['usd'])}",
-        f"terms: {binding['verdict']} ({binding['id']}; {binding['source']})",
-        *(f"  obligation: {text}" for text in binding["obligations"]),
-        *(f"secret: {one['file']}: line {one['line']}: {one['kind']}" for one in result["secrets"]),
     ]
+    for name, binding in result["terms"].items():
+        of = f" of {name}" if len(result["terms"]) > 1 else ""
+        lines.append(f"terms{of}: {binding['verdict']} ({binding['id']}; {binding['source']})")
+        lines += [f"  obligation: {text}" for text in binding["obligations"]]
+    lines += [f"secret: {one['file']}: {one['unit']} {one['line']}: {one['kind']}" for one in result["secrets"]]
     return "\n".join(lines)
+
+
+def _prompts(step: dict[str, Any], *, several: bool) -> list[str]:
+    lines = []
+    of = f" of {step['name']}" if several else ""
+    for number, prompt in enumerate(step["prompts"], start=1):
+        lines.append(f"--- prompt {number}{of}")
+        lines += [f"[{message['role']}] {message['content']}" for message in prompt]
+    return lines
+
+
+def dag(steps: Sequence[dict[str, Any]]) -> list[str]:
+    """The steps as a tree under what they read, with what each asks."""
+    lines = ["seeds"]
+
+    def draw(of: str, indent: str) -> None:
+        readers = [step for step in steps if step["of"] == of]
+        for step in readers:
+            last = step is readers[-1]
+            asked = f"{low_high(step['requests'])} requests to {step['teacher']}, USD {low_high(step['usd'])}"
+            lines.append(f"{indent}{'└─' if last else '├─'} {step['name']} ({step['kind']}): {asked}")
+            draw(step["name"], f"{indent}{'   ' if last else '│  '}")
+
+    draw("seeds", "")
+    return lines
 
 
 def low_high(bounds: tuple[float, float] | None) -> str:

@@ -51,9 +51,9 @@ measuring, never for training.
 
 ## How it was made
 
-- Teacher: {code(recipe.teacher.model)} at {code(recipe.teacher.base_url)}
+{_teachers(recipe)}
 - Seeds: {_seeds(recipe)}
-- Verified by: {", ".join(recipe.step.verify) or "nothing"}; selected: {recipe.step.select}
+{_steps(recipe)}
 - Accepted: {exported.accepted} of {exported.asked} answers asked for `train` and `dev`
 - Cost: ${usd(exported.cost_nusd):.4f} in all, ${per_row:.6f} per kept row
 
@@ -78,9 +78,27 @@ def _train(exported: "Exported") -> str:
     return "`train` and `dev` hold accepted answers."
 
 
+def _teachers(recipe: Recipe) -> str:
+    several = len(recipe.asked_teachers) > 1
+    return "\n".join(
+        f"- Teacher{f' {name}' if several else ''}: {code(teacher.model)} at {code(teacher.base_url)}"
+        for name, teacher in recipe.asked_teachers.items()
+    )
+
+
+def _steps(recipe: Recipe) -> str:
+    several = len(recipe.steps) > 1
+    lines = []
+    for step in recipe.steps:
+        of = f"Step {step.name} ({step.kind} of {recipe.read_by(step)}); v" if several else "V"
+        verified = ", ".join(recipe.demands(step).of_answers) or "nothing"
+        lines.append(f"- {of}erified by: {verified}; selected: {recipe.selects(step)}")
+    return "\n".join(lines)
+
+
 def _seeds(recipe: Recipe) -> str:
     return "; ".join(
-        f"{code(seeds.path)} ({split}, licence: {plain(seeds.license or 'unstated')})"
+        f"{code(seeds.label)} ({split}, licence: {plain(seeds.license or 'unstated')})"
         for split, seeds in recipe.seed_files
     )
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from harvester.exporting.lineages import Lineage
 from harvester.pricing import usd
-from harvester.prompting import Template
-from harvester.recipe import Recipe
-from harvester.records import Answer, Check, Json, Message, Outcome, canonical
-from harvester.store import StoredRow
+from harvester.recipe import REPAIR, Recipe
+from harvester.records import Answer, Check, Json, Message, canonical
+from harvester.templating import Template
 
 NOT_SAMPLING = frozenset({"model", "messages"})
 
@@ -36,13 +36,15 @@ class Columns:
         """
         self._recipe = recipe
         self._student = student_template(recipe)
+        self._teacher = recipe.teacher_name(recipe.answer_step)
 
-    def values(self, row: StoredRow, answer: Answer, outcome: Outcome) -> dict[str, Any]:
+    def values(self, lineage: Lineage) -> dict[str, Any]:
         """Values for `schema.SCHEMA`, by column name."""
+        row, answer, outcome = lineage.row, lineage.answer or Answer("failed"), lineage.outcome
         request = json.loads(row.request_body)
         reply = row.reply
         return {
-            "messages": [*self._prompt(row.seed, request), {"role": "assistant", "content": answer.text}],
+            "messages": [*self._prompt(lineage), {"role": "assistant", "content": answer.text}],
             "tools": None,
             "reasoning": answer.reasoning,
             "logprobs": _logprobs(answer.logprobs),
@@ -52,17 +54,17 @@ class Columns:
             "seed_id": row.seed_id,
             "seed": _json(row.seed),
             "sample": row.sample,
-            "step": row.step,
+            "step": row.step.removesuffix(REPAIR),
             "recipe": self._recipe.name,
-            "teacher": reply.teacher if reply else "teacher",
+            "teacher": reply.teacher if reply else self._teacher,
             "model": answer.model or request["model"],
             "provider": reply.provider if reply else None,
-            "terms": [_terms(reply.teacher, reply.terms)] if reply else [],
+            "terms": _terms_of(lineage),
             "finish_reason": answer.finish_reason,
             "prompt_tokens": answer.usage.input_tokens,
             "completion_tokens": answer.usage.output_tokens,
             "cost_usd": usd(reply.cost_nusd) if reply else 0.0,
-            "score": None,
+            "score": outcome.score,
             "checks": [_check(check) for check in outcome.checks],
             "accepted": outcome.accepted,
             "drop_reason": outcome.drop_reason,
@@ -70,15 +72,24 @@ class Columns:
             "collected_at": datetime.fromisoformat(reply.received_at) if reply else None,
         }
 
-    def _prompt(self, seed: Mapping[str, Json], request: Mapping[str, Json]) -> list[Message]:
+    def _prompt(self, lineage: Lineage) -> list[Message]:
         if self._student:
-            return self._student.render(seed)
-        messages: list[Message] = request["messages"]
+            return self._student.render({**lineage.row.seed, "steps": lineage.steps})
+        row = lineage.row
+        asked = lineage.made_from[-1] if row.step.endswith(REPAIR) else row  # not what was said to get it mended
+        messages: list[Message] = json.loads(asked.request_body)["messages"]
         return messages
 
 
 def _json(value: Json) -> str:
     return canonical(value).decode()
+
+
+def _terms_of(lineage: Lineage) -> list[dict[str, Json]]:
+    """Of every teacher that wrote, revised or judged the row, each once."""
+    replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
+    found = {canonical(terms): terms for reply in replies for terms in [_terms(reply.teacher, reply.terms)]}
+    return list(found.values())
 
 
 def _terms(teacher: str, terms: Mapping[str, Json]) -> dict[str, Json]:

@@ -2,11 +2,10 @@
 
 import contextlib
 import hashlib
-import itertools
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harvester import selection
 from harvester.collecting import default_store, nothing_yet
 from harvester.errors import BadInput
 from harvester.exporting.card import write_card
 from harvester.exporting.columns import Columns
+from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST, write_manifest
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
 from harvester.recipe import Recipe
-from harvester.records import Answer, Outcome
 from harvester.store import StoredRow, StoreReader
-from harvester.store.schema import EXHAUSTED, PENDING
 from harvester.terms import with_rules
 
 BATCH_ROWS = 1000
@@ -49,17 +46,18 @@ class Exported:
     sha256: str = ""  # over the parquet files
     terms: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)  # by teacher, id and basis
 
-    def count(self, row: StoredRow, outcome: Outcome) -> None:
+    def count(self, lineage: Lineage) -> None:
         """Count a settled row, and note what binds it."""
-        if row.split != "test":
+        if lineage.row.split != "test":
             self.asked += 1
-            self.accepted += outcome.accepted
-        if not row.reply:
-            return
-        teacher, terms = row.reply.teacher, row.reply.terms
-        key = (teacher, terms["id"], terms["basis"])
-        if key not in self.terms:
-            self.terms[key] = {"teacher": teacher, **with_rules(terms)}
+            self.accepted += lineage.outcome.accepted
+        for row in (*lineage.made_from, lineage.row, *lineage.judged_by):
+            if not row.reply:
+                continue
+            teacher, terms = row.reply.teacher, row.reply.terms
+            key = (teacher, terms["id"], terms["basis"])
+            if key not in self.terms:
+                self.terms[key] = {"teacher": teacher, **with_rules(terms)}
 
 
 def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False) -> Exported:
@@ -108,14 +106,14 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     (folder / "data").mkdir(parents=True)
     writers: dict[str, _SplitWriter] = {}
     columns = Columns(recipe)
-    for row, answer, outcome in _judged(recipe, rows, exported):
-        exported.count(row, outcome)
-        if not _is_kept(row, outcome, unfiltered=exported.unfiltered):
-            exported.dropped[outcome.drop_reason or "?"] += 1
+    for lineage in _settled(lineages(recipe, rows, Rules(recipe)), exported):
+        exported.count(lineage)
+        if not _is_kept(lineage, unfiltered=exported.unfiltered):
+            exported.dropped[lineage.outcome.drop_reason or "?"] += 1
             continue
-        exported.rows[row.split] += 1
-        writer = writers.setdefault(row.split, _SplitWriter(folder / "data", row.split))
-        writer.add(columns.values(row, answer, outcome))
+        split = lineage.row.split
+        exported.rows[split] += 1
+        writers.setdefault(split, _SplitWriter(folder / "data", split)).add(columns.values(lineage))
     for writer in writers.values():
         writer.close()
     exported.sha256 = _digest(folder / "data")
@@ -123,26 +121,24 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     write_card(recipe, folder, exported)
 
 
-def _judged(
-    recipe: Recipe, rows: Iterator[StoredRow], exported: Exported
-) -> Iterator[tuple[StoredRow, Answer, Outcome]]:
-    """Rows with what the rules make of them now, selected among the samples of their seed."""
-    rules = Rules(recipe.rules)
-    for _, group in itertools.groupby(rows, key=lambda row: row.position):
-        samples = list(group)
-        settled = [row for row in samples if row.state not in (PENDING, EXHAUSTED)]  # the next run asks those again
-        exported.waiting += len(samples) - len(settled)
-        judged = [rules.judge_row(row) for row in settled]
-        outcomes = selection.select(recipe.step.select, [outcome for _, outcome in judged])
-        for row, (answer, _), outcome in zip(settled, judged, outcomes, strict=True):
-            yield row, answer, outcome
+def _settled(found: Iterable[Lineage | Ended], exported: Exported) -> Iterator[Lineage]:
+    """The answers about which nothing is open any more; the next run asks for the others."""
+    for one in found:
+        if isinstance(one, Ended):
+            if one.row.split != "test":
+                exported.dropped[one.reason] += 1
+        elif one.answer is None or (one.row.split != "test" and is_waiting(one.outcome)):
+            exported.waiting += 1
+        else:
+            yield one
 
 
-def _is_kept(row: StoredRow, outcome: Outcome, *, unfiltered: bool) -> bool:
+def _is_kept(lineage: Lineage, *, unfiltered: bool) -> bool:
     """The test split keeps every answer, so that the teacher's own score is honest."""
-    if row.split == "test":
+    if lineage.row.split == "test":
         return True
-    return outcome.drop_reason is None or (unfiltered and row.split == "train" and row.reply is not None)
+    rejected_too = unfiltered and lineage.row.split == "train" and lineage.row.reply is not None
+    return lineage.outcome.drop_reason is None or rejected_too
 
 
 class _SplitWriter:

@@ -17,21 +17,24 @@ MANIFEST = "harvester.json"
 
 def write_manifest(recipe: Recipe, folder: Path, exported: "Exported") -> None:
     """Write `harvester.json` into the dataset's folder."""
-    declared = recipe.terms.get("teacher")
+    name = recipe.teacher_name(recipe.answer_step)
+    teacher, declared = recipe.every_teacher[name], recipe.terms.get(name)
     manifest = {
         "format": FORMAT,
         "harvester": __version__,
         "recipe": recipe.name,
         "teacher": {
-            "name": "teacher",
-            "model": recipe.teacher.model,
-            "base_url": recipe.teacher.base_url,
+            "name": name,
+            "model": teacher.model,
+            "base_url": teacher.base_url,
             "license": declared.license if declared else None,
         },
         "terms": [_binding(terms) for terms in exported.terms.values()],
-        "seeds": [{"split": split, "path": seeds.path, "license": seeds.license} for split, seeds in recipe.seed_files],
+        "seeds": [
+            {"split": split, "path": seeds.label, "license": seeds.license} for split, seeds in recipe.seed_files
+        ],
         "student": {"instruction": recipe.student.instruction if recipe.student else None},
-        "verify": recipe.rules,
+        "verify": recipe.demands(recipe.answer_step).of_answers,
         "unfiltered": exported.unfiltered,
         "rows": dict(sorted(exported.rows.items())),
         "asked": exported.asked,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, UpdateBase, bindparam, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
-from harvester.store.events import Event, Judged, Lost, Replied, Reported, Unanswered
+from harvester.store.events import Event, Judged, Known, Lost, Replied, Reported, Unanswered
 from harvester.store.plans import as_text, packed
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, outcomes, replies, requests, runs, spending
 
@@ -46,7 +46,7 @@ class _Many:
 
 _REPLY = ("request_id", "teacher_id", "run_id", "raw", "sha256", "cost_nusd", "received_at", "other_model")
 _TOTAL = ("run_id", "teacher", "answered_nusd", "lost_nusd")
-_OUTCOME = ("id", "rules", "accepted", "drop_reason")
+_OUTCOME = ("id", "rules", "accepted", "drop_reason", "score", "vote")
 _spend, _judge = insert(spending), insert(outcomes)
 _ADD_REPLIES = _Many(insert(replies).on_conflict_do_nothing(), *_REPLY)  # the first one stays
 _SPEND = _Many(
@@ -127,13 +127,18 @@ def _write_reported(connection: Connection, events: Sequence[Reported]) -> None:
 
 
 def _write_judged(connection: Connection, events: Sequence[Judged]) -> None:
-    found = [(event.row, event.rules, event.outcome.accepted, event.outcome.drop_reason) for event in events]
+    found = [
+        (event.row, event.rules, said.accepted, said.drop_reason, said.score, said.vote)
+        for event in events
+        for said in [event.outcome]
+    ]
     _JUDGE.run(connection, found)
 
 
 _WRITE: dict[type, Callable[[Connection, Sequence[Any]], None]] = {
     Replied: _write_replied,
     Unanswered: _write_unanswered,
+    Known: lambda *_: None,  # written when it came to its end
     Lost: _write_lost,
     Reported: _write_reported,
     Judged: _write_judged,

@@ -34,6 +34,13 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A request that was planned as one that follows from another row, and that the store knows the end of already."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """Money of an attempt that was sent and perhaps billed, and whose answer never came."""
 
@@ -59,4 +66,4 @@ class Judged:
     outcome: Outcome
 
 
-Event = Replied | Unanswered | Lost | Reported | Judged
+Event = Replied | Unanswered | Known | Lost | Reported | Judged

@@ -15,7 +15,7 @@ from harvester.records import Json, Outcome
 from harvester.store.conditions import unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.engine import explained, reading_engine
-from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
+from harvester.store.schema import PENDING, outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 PAGE = 1000
 
@@ -50,6 +50,8 @@ class StoredRow:
     reference: Json
     sample: int
     reply: StoredReply | None
+    parent: int | None  # the row that it was made from
+    part: int  # which of that one's new seeds
     rules: str | None  # digest of the rules behind `outcome`
     outcome: Outcome | None
 
@@ -60,6 +62,7 @@ class ToJudge:
 
     request_id: int
     row: int  # id in the table of rows
+    step: str
     seed: Mapping[str, Json]
 
 
@@ -116,13 +119,20 @@ class StoreReader:
 
     def to_judge(self, plan_id: int, request_ids: Sequence[int], *, with_seeds: bool) -> list[ToJudge]:
         """The rows that share these requests; with their seeds, where the rules look at them."""
-        query = select(rows.c.request_id, rows.c.id, seeds.c.data if with_seeds else literal_column("'{}'"))
+        data = seeds.c.data if with_seeds else literal_column("'{}'")
+        query = select(rows.c.request_id, rows.c.id, rows.c.step, data)
         if with_seeds:
             query = query.join(seeds, seeds.c.seed_id == rows.c.seed_id)
         query = query.where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
         with self._reading() as connection:
             found = connection.execute(query).all()
-            return [ToJudge(request_id, row, json.loads(data)) for request_id, row, data in found]
+            return [ToJudge(request_id, row, step, json.loads(data)) for request_id, row, step, data in found]
+
+    def raw_replies(self, request_ids: Sequence[int]) -> dict[int, bytes]:
+        """Request → its reply's bytes, for those that have one."""
+        query = select(replies.c.request_id, replies.c.raw).where(replies.c.request_id.in_(request_ids))
+        with self._reading() as connection:
+            return {one: inflated(raw, f"the reply to request {one}") for one, raw in connection.execute(query)}
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
@@ -139,6 +149,11 @@ class StoreReader:
         )
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def of_step(self, plan_id: int, step: str) -> Iterator[StoredRow]:
+        """The rows of one step whose requests have come to an end, with or without a reply."""
+        of_step = (rows.c.plan_id == plan_id, rows.c.step == step, requests.c.state != PENDING)
+        yield from self._stream(_rows_query().where(*of_step))
 
     def answered(self, plan_id: int) -> Iterator[StoredRow]:
         """Rows that have a reply."""
@@ -169,11 +184,12 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
     return (
         select(
             rows.c.id, rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
+            rows.c.parent, rows.c.part,
             seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
             teachers.c.name, teachers.c.provider, teachers.c.terms,
-            outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason,
+            outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
         )
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
@@ -193,6 +209,12 @@ def inflated(blob: bytes, what: str) -> bytes:
         return zlib.decompress(blob)
     except zlib.error as error:
         raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
+
+
+def _outcome(row: Row[tuple[object, ...]]) -> Outcome | None:
+    if row.rules is None:
+        return None
+    return Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
 
 
 def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
@@ -216,6 +238,8 @@ def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
         reference=None if row.reference is None else json.loads(row.reference),
         sample=row.sample,
         reply=reply,
+        parent=row.parent,
+        part=row.part,
         rules=row.rules,
-        outcome=None if row.rules is None else Outcome(bool(row.accepted), row.drop_reason),
+        outcome=_outcome(row),
     )

@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -81,16 +82,20 @@ rows = Table(
     Column("id", Integer, primary_key=True),
     Column("row_id", String, nullable=False, unique=True),
     Column("plan_id", ForeignKey("plans.id"), nullable=False),
-    Column("position", Integer, nullable=False),  # order of its seed in the plan
+    Column("position", Integer, nullable=False),  # order of its seed in the plan; of its first ancestor's
     Column("step", String, nullable=False),
     Column("split", String, nullable=False),
     Column("seed_id", ForeignKey("seeds.seed_id"), nullable=False),
     Column("sample", Integer, nullable=False),
     Column("reference", Text),  # JSON; of the row, as two files may hold the same seed
     Column("request_id", ForeignKey("requests.id"), nullable=False),
+    Column("parent", ForeignKey("rows.id")),  # the row it was made from; of none where it was made from a seed
+    Column("part", Integer, nullable=False, server_default="0"),  # which of the new seeds that its parent gave
+    Column("teacher", String, nullable=False, server_default="teacher"),  # who is asked, by the recipe's name for it
 )
 Index("rows_in_order", rows.c.plan_id, rows.c.position, rows.c.sample)
 Index("rows_of_request", rows.c.request_id, rows.c.plan_id)
+Index("rows_of_parent", rows.c.parent, sqlite_where=text("parent IS NOT NULL"))
 
 replies = Table(
     "replies",
@@ -115,6 +120,8 @@ outcomes = Table(
     Column("rules", String, nullable=False),  # digest of the rules
     Column("accepted", Boolean, nullable=False),
     Column("drop_reason", Text),
+    Column("score", Float),
+    Column("vote", Text),
 )
 
 runs = Table(
@@ -123,11 +130,12 @@ runs = Table(
     Column("id", Integer, primary_key=True),
     Column("plan_id", ForeignKey("plans.id"), nullable=False),
     Column("recipe", String, nullable=False),
-    Column("price", Text),  # JSON; what its requests cost, should it be killed
+    Column("price", Text),  # JSON, by teacher; what its requests cost, should it be killed
     Column("started_at", String, nullable=False),
     Column("ended_at", String),  # NULL in an ended process: it was killed
     Column("seconds", Integer),
-    Column("handed_out", Integer, nullable=False, server_default="0"),  # highest request id given to a worker
+    Column("handed_out", Integer, nullable=False, server_default="0"),  # before schema 0003: the highest request id
+    Column("outstanding", Text),  # JSON; ids of requests handed out and not settled at its last commit
     Column("uncertain", Integer, nullable=False, server_default="0"),  # killed: at most so many were sent unanswered
     Column("outcome", Text),
     Column("progress", Text),  # JSON, as the run last reported it

@@ -1,25 +1,29 @@
 """The store's one writer."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from harvester.records import Json, Request, Seed, digest
+from harvester.recipe import Recipe
+from harvester.records import Json, digest
+from harvester.store.accepted import accepted_rows
 from harvester.store.applying import utc_now, write
 from harvester.store.conditions import in_plan
 from harvester.store.engine import explained, writing_engine
-from harvester.store.events import TEACHER, Event, Lost
+from harvester.store.events import TEACHER, Event, Lost, Replied, Unanswered
 from harvester.store.lock import sole_writer
 from harvester.store.mark import Mark
-from harvester.store.plans import Planned, add_rows, as_text
+from harvester.store.plans import New, Planned, add_rows, as_text
 from harvester.store.reading import inflated
-from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, runs, spending, teachers
+from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, rows, runs, spending, teachers
+
+T = TypeVar("T")
 
 DONE, STOPPED, KILLED = "done", "stopped", "killed"
 ORDERLY = (DONE, STOPPED)
@@ -32,15 +36,16 @@ class Pending:
 
     request_id: int
     body: bytes
+    teacher: str = TEACHER  # the recipe's name for it
 
 
 @dataclass(frozen=True, slots=True)
 class KilledRun:
-    """A run that never ended: at most `bodies` were sent without an answer, at its price (JSON, as `Price`)."""
+    """A run that never ended: at most `sent` got no answer, at its prices (JSON by teacher, as `Price`)."""
 
     run_id: int
-    price: Json
-    bodies: list[bytes]
+    prices: Mapping[str, Json]
+    sent: list[Pending]
 
 
 class StoreWriter:
@@ -80,17 +85,15 @@ class StoreWriter:
             row = connection.execute(query.limit(1)).first()
         return (row.id, row.fingerprint) if row else None
 
-    def add_plan(
-        self, recipe: str, step: str, fingerprint: str, text: str, planned: Iterable[tuple[Seed, Sequence[Request]]]
-    ) -> int:
-        """Store a whole plan in one transaction and return its id.
+    def add_plan(self, recipe: str, fingerprint: str, text: str, planned: Iterable[New]) -> int:
+        """Store what a plan asks about its seeds, in one transaction, and return its id.
 
         Requests that are known already keep their state and their reply; only new keys will be asked.
         """
         with self._transaction() as connection:
             values = {"recipe": recipe, "fingerprint": fingerprint, "recipe_text": text, "created_at": utc_now()}
             plan_id = int(connection.execute(insert(plans).values(**values).returning(plans.c.id)).scalar_one())
-            add_rows(connection, Planned(plan_id, recipe, step), planned)
+            add_rows(connection, Planned(plan_id, recipe), planned)
         return plan_id
 
     # --- running
@@ -109,16 +112,18 @@ class StoreWriter:
         """Every run that never ended, with what it may have sent and has no answer to."""
         with self._transaction() as connection:
             found = connection.execute(select(runs).where(runs.c.ended_at.is_(None))).all()
+            prices = [json.loads(run.price or "{}") or {} for run in found]
             return [
-                KilledRun(run.id, run.price and json.loads(run.price), self._maybe_sent(connection, run))
-                for run in found
+                KilledRun(run.id, its, self._maybe_sent(connection, run))
+                for run, its in zip(found, prices, strict=True)
             ]
 
-    def _maybe_sent(self, connection: Connection, run: Row[Any]) -> list[bytes]:
-        handed_out = max(run.handed_out, self.mark.of(run.id))
-        sent = (OPEN, requests.c.state == PENDING, requests.c.id <= handed_out, in_plan(run.plan_id))
-        query = select(requests.c.id, requests.c.body).where(*sent)
-        return [inflated(row.body, f"{self.path}: request {row.id}") for row in connection.execute(query)]
+    def _maybe_sent(self, connection: Connection, run: Row[Any]) -> list[Pending]:
+        marked, highest = self.mark.of(run.id)
+        highest = max(run.handed_out, highest)  # of a run from before schema 0003
+        out = requests.c.id.in_({*marked, *json.loads(run.outstanding or "[]")})
+        query = _pending_query(run.plan_id).where(requests.c.id <= highest if highest else out)
+        return self._pending_rows(connection, query)
 
     def uncertain(self, recipe: str) -> int:
         """How many requests the recipe's runs that were killed since its last orderly one may have sent in vain."""
@@ -134,41 +139,44 @@ class StoreWriter:
         *,
         outcome: str,
         seconds: float = 0,
-        lost_nusd: int = 0,
+        lost_nusd: Mapping[str, int] | None = None,
         uncertain: int = 0,
-        teacher: str = TEACHER,
     ) -> None:
-        """Write down how a run ended, and what it may have lost on the way."""
+        """Write down how a run ended, and what it may have lost on the way, by teacher."""
         values = {"ended_at": utc_now(), "outcome": outcome, "seconds": round(seconds), "uncertain": uncertain}
         with self._transaction() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
-            if lost_nusd:
-                write(connection, [Lost(run_id, lost_nusd, teacher)])
+            write(connection, [Lost(run_id, nusd, teacher) for teacher, nusd in (lost_nusd or {}).items()])
 
-    def begin_run(self, plan_id: int, recipe: str, price: Json, *, retry_failed: bool = False) -> int:
-        """Start a run: what ran out of attempts last time is open again, with `retry_failed` all that failed."""
+    def begin_run(self, plan_id: int, recipe: str, prices: Json, *, retry_failed: bool = False) -> int:
+        """Start a run: what ran out of attempts last time is open again, with `retry_failed` all that failed.
+
+        Args:
+            plan_id: what it runs.
+            recipe: the recipe's name.
+            prices: of each teacher, by name; what its requests cost, should it be killed.
+            retry_failed: as said.
+        """
         reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
             again = (OPEN, requests.c.state.in_(reopened), in_plan(plan_id))
             connection.execute(update(requests).where(*again).values(state=PENDING, reason=None))
-            values = {"plan_id": plan_id, "recipe": recipe, "price": as_text(price), "started_at": utc_now()}
+            values = {"plan_id": plan_id, "recipe": recipe, "price": as_text(prices), "started_at": utc_now()}
             run_id = int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
-            self.mark.move(run_id, 0)
+            self.mark.begin(run_id)
         return run_id
 
-    def pending(self, plan_id: int, *, after: int, limit: int) -> list[Pending]:
-        """The plan's next open requests, in order, with ids above `after`."""
-        query = (
-            select(requests.c.id, requests.c.body)
-            .where(OPEN, requests.c.state == PENDING, requests.c.id > after, in_plan(plan_id))
-            .order_by(requests.c.id)
-            .limit(limit)
-        )
+    def pending(self, plan_id: int, *, after: int, limit: int, teacher: str = TEACHER) -> list[Pending]:
+        """The next open requests that the plan asks of a teacher, in order, with ids above `after`."""
+        query = _pending_query(plan_id, teacher).where(requests.c.id > after).order_by(requests.c.id).limit(limit)
         with self._transaction() as connection:
-            return [
-                Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"))
-                for row in connection.execute(query)
-            ]
+            return self._pending_rows(connection, query)
+
+    def _pending_rows(self, connection: Connection, query: Select[tuple[int, bytes, str]]) -> list[Pending]:
+        return [
+            Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"), row.teacher)
+            for row in connection.execute(query)
+        ]
 
     def count_pending(self, plan_id: int) -> int:
         """How many of the plan's requests are open."""
@@ -187,10 +195,23 @@ class StoreWriter:
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def accepted_rows(self, recipe: Recipe, plan_id: int) -> int:
+        """How many rows of train a dataset of the plan would have now."""
+        with self._transaction() as connection:
+            return accepted_rows(connection, recipe, plan_id)
+
     def all_judged(self, run_id: int, rules: str) -> None:
         """Note that every row of its plan that a run answered was judged by these rules."""
         with self._transaction() as connection:
             connection.execute(update(runs).where(runs.c.id == run_id).values(judged_rules=rules))
+
+    def plan_rules(self, plan_id: int) -> str | None:
+        """The rules by which every answered row of a plan was once found judged; None where that was never so."""
+        with self._transaction() as connection:
+            found: str | None = connection.execute(
+                select(plans.c.judged_rules).where(plans.c.id == plan_id)
+            ).scalar_one()
+        return found
 
     def plan_judged(self, plan_id: int, rules: str) -> None:
         """Note that every answered row of a plan was judged by these rules, whoever answered it."""
@@ -202,7 +223,24 @@ class StoreWriter:
     def apply(self, events: Sequence[Event]) -> None:
         """Commit a group of events; when this returns they are on disk."""
         if events:
-            with self._transaction() as connection:
-                write(connection, events)
-                handed_out = {"handed_out": self.mark.request_id}
-                connection.execute(update(runs).where(runs.c.id == self.mark.run_id).values(handed_out))
+            self.apply_with(events, lambda _: None)
+
+    def apply_with(self, events: Sequence[Event], then: Callable[[Connection], T]) -> T:
+        """Commit a group of events together with what `then` does on the same connection; returns what that returns."""
+        with self._transaction() as connection:
+            write(connection, events)
+            done = then(connection)
+            out = {"outstanding": as_text(self.mark.outstanding)}
+            connection.execute(update(runs).where(runs.c.id == self.mark.run_id).values(out))
+        self.mark.settled(event.request_id for event in events if isinstance(event, Replied | Unanswered))
+        return done
+
+
+def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int, bytes, str]]:
+    """The plan's open requests, each with the one teacher that it is asked of; all, or those of a teacher."""
+    # Steps that ask the same of one provider under two names share the request: one of the names has it.
+    of_plan = (rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
+    asked = select(func.min(rows.c.teacher)).where(*of_plan).scalar_subquery()
+    its = in_plan(plan_id) if teacher is None else asked == teacher
+    is_open = (OPEN, requests.c.state == PENDING, its)
+    return select(requests.c.id, requests.c.body, asked.label("teacher")).where(*is_open)

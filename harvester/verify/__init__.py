@@ -10,13 +10,33 @@ A recipe's verify block names verifiers and their settings; a list of settings u
       copied_span: {field: name, source: text}
       number_in_text: {field: amount, source: text}
       date_in_text: {field: date, source: text}        # day_first: true reads 03/05/2024 as 3 May
+      labels: {of: [refund, order]}
+      regex: {pattern: "^Dear "}
+      math: {expected: solution}
+      arithmetic: {numbers: numbers, target: target}
+      code: {tests: tests}
+      citations: {source: text}
+      language: {is: en}
+      length: {max_words: 200}
+      refusal: {}
+      python: checks:polite                            # with --trust-recipe only
 
-Every verifier here reads bare JSON only. An answer inside a ``` fence or with a sentence around it fails, because the
-student is trained on the text as it stands and would learn the wrapping too.
+Every verifier that reads JSON reads bare JSON only. An answer inside a ``` fence or with a sentence around it fails,
+because the student is trained on the text as it stands and would learn the wrapping too.
 """
 
 from harvester.verify.base import Verifier
 from harvester.verify.reference import matches_reference, matching_fields
-from harvester.verify.registry import build, resolve
+from harvester.verify.registry import build, is_slow, resolve, seed_fields
+from harvester.verify.voting import vote_key
 
-__all__ = ["Verifier", "build", "matches_reference", "matching_fields", "resolve"]
+__all__ = [
+    "Verifier",
+    "build",
+    "is_slow",
+    "matches_reference",
+    "matching_fields",
+    "resolve",
+    "seed_fields",
+    "vote_key",
+]

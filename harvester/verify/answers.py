@@ -74,6 +74,20 @@ def answer_field(answer: str, field: str) -> Json:
     return values[field]
 
 
+def answer_text(answer: str, field: str | None) -> str:
+    """The whole answer, or the text that one field of it holds.
+
+    Raises:
+        Failed: a field is named, and the answer is not a JSON object or the field no text.
+    """
+    if field is None:
+        return answer
+    value = answer_field(answer, field)
+    if not isinstance(value, str):
+        raise Failed(f"{field} is not text but {quote(value)}")
+    return value
+
+
 def _constant(name: str) -> NoReturn:
     raise Failed(f"not JSON: {name} is not a JSON number")
 

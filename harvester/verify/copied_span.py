@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from harvester.records import Json
 from harvester.verify.base import Failed, quote
-from harvester.verify.fields import FieldKind
+from harvester.verify.fields import field_kind
 
 
 def fold(text: str) -> str:
@@ -19,11 +19,12 @@ def _compare(value: Json, text: str, settings: Mapping[str, Json]) -> None:
     span = fold(value)
     if not any(letter.isalnum() for letter in span):
         raise Failed(f"{settings['field']} is empty")
-    if not _stands_in(span, fold(text)):
+    if not stands_in(span, fold(text)):
         raise Failed(f"{settings['field']} {quote(value)} does not stand in {settings['source']}")
 
 
-def _stands_in(span: str, text: str) -> bool:
+def stands_in(span: str, text: str) -> bool:
+    """Whether a span stands in a text without beginning or ending inside a word."""
     start = text.find(span)
     while start >= 0:
         end = start + len(span)
@@ -43,4 +44,4 @@ def _inside_word(left: str, right: str) -> bool:
     return all(c.isdigit() or c.lower() != c.upper() for c in (left, right))
 
 
-COPIED_SPAN = FieldKind("copied_span", _compare)
+COPIED_SPAN = field_kind("copied_span", _compare)

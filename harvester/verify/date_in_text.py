@@ -11,7 +11,8 @@ from datetime import date
 
 from harvester.records import Json
 from harvester.verify.base import Failed, quote
-from harvester.verify.fields import FieldKind
+from harvester.verify.fields import field_kind
+from harvester.verify.settings import Setting
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MONTH = (
@@ -80,4 +81,4 @@ def _iso_date(value: Json) -> date | None:
         return None
 
 
-DATE_IN_TEXT = FieldKind("date_in_text", _compare, {"day_first": bool})
+DATE_IN_TEXT = field_kind("date_in_text", _compare, {"day_first": Setting(bool)})

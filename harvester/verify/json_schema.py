@@ -1,6 +1,5 @@
 """json_schema: the answer is JSON that fits a JSON Schema (draft 2020-12 unless `$schema` says another)."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,16 +9,16 @@ from harvester.errors import BadInput
 from harvester.paths import inside
 from harvester.records import Check, Json
 from harvester.verify.answers import read_json
-from harvester.verify.base import BadSettings, Failed, Verifier
-
-HASH_CHARACTERS = 12
-REASON_CHARACTERS = 200
+from harvester.verify.base import REASON_CHARACTERS, BadSettings, Failed, Verifier, fingerprint
 
 
 class JsonSchema:
     """The setting is a file of the recipe's folder, or the schema itself."""
 
     name = "json_schema"
+    slow = False
+    runs_recipe_code = False
+    seed_settings = ()
 
     def resolve(self, settings: Json, folder: Path, where: str) -> Json:
         """Reads the schema's file, checks the schema, and returns it."""
@@ -33,8 +32,7 @@ class JsonSchema:
 
     def build(self, settings: Json) -> Verifier:
         """The verifier; its params name the schema by the start of its SHA-256, for it would stand in every row."""
-        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-        params = {"sha256": hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]}
+        params = {"sha256": fingerprint(settings)}
         validator = _validator(settings)
 
         def verify(answer: str, seed: Mapping[str, Json]) -> Check:  # noqa: ARG001 - the common form of a verifier

@@ -17,7 +17,7 @@ from decimal import Decimal
 from harvester.records import Json
 from harvester.verify.base import Failed, quote
 from harvester.verify.date_in_text import DATE
-from harvester.verify.fields import FieldKind
+from harvester.verify.fields import field_kind
 
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|ZAR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|TRY|MXN|KRW|SGD"
 _HEAD = "[1-9][0-9]{0,2}"  # before the first grouped thousand
@@ -84,4 +84,4 @@ def _compare(value: Json, text: str, settings: Mapping[str, Json]) -> None:
         raise Failed(f"{settings['field']} {quote(value)} is no number in {settings['source']}")
 
 
-NUMBER_IN_TEXT = FieldKind("number_in_text", _compare)
+NUMBER_IN_TEXT = field_kind("number_in_text", _compare)

@@ -34,11 +34,11 @@ terms: {teacher: {license: MIT}}
         ("/v1", "/v1?api_key=sk-1", "parameters in the URL are refused"),
         ("train.jsonl", ".", "seeds.path: there is no file"),
         ("train.jsonl", "/etc/hostname", "seeds.path: /etc/hostname is outside the recipe's folder"),
-        ("{path: train.jsonl}", "train.jsonl", "seeds: is a mapping with path, license, not 'train.jsonl'"),
+        ("{path: train.jsonl}", "train.jsonl", "seeds: is a mapping with path, license, columns, limit"),
         ("{max_tokens: 5}", "[5]", "teacher.sampling: is a mapping with temperature,"),
         ("max_tokens: 5", "stop: end", "teacher.sampling.stop: is a list, not 'end'"),
         ("terms: {teacher: {license: MIT}}", "terms: MIT", "terms: is a mapping"),
-        ("verify: {VERIFY}}]", "}, {name: b, prompt: b.j2}]", "steps: the list should have at most 1 item"),
+        ("verify: {VERIFY}}]", "}, {name: b, prompt: b.j2}]", "steps.1.prompt: there is no file"),
         ("VERIFY", "json_shema: {}", "unknown verifier; did you mean json_schema?"),
         ("max_tokens: 5", "max_tokens: 5, repeat_penalty: .inf", "teacher.sampling.repeat_penalty"),
         ("max_tokens: 5", "max_tokens: 5, top_p: .nan", "teacher.sampling.top_p"),
@@ -211,4 +211,5 @@ def test_a_verifiers_source_that_no_seed_has_is_found_before_paying(harvester: A
         "json_schema": {"source": "a word of its own"}, "copied_span": [settings] if many else settings
     }  # fmt: skip
     folder.save()
-    refused(harvester("check", folder.path), "steps.0.verify.copied_span.source: the first seed of train has no text")
+    where = f"copied_span{'.0' if many else ''}.source"
+    refused(harvester("check", folder.path), f"steps.0.verify.{where}: the first seed of train has no text")

@@ -22,7 +22,7 @@ from harvester.pricing import NUSD
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.mark import Mark
+from harvester.store.mark import FORM, Mark
 
 from provider import last_line  # isort: skip - a helper beside the tests
 
@@ -295,9 +295,10 @@ def test_a_request_is_sent_only_after_it_is_written_down_as_handed_out(folder: A
 
     def script(body: dict[str, Any], _before: int) -> None:
         with sqlite3.connect(f"file:{folder.path}/harvest.db?mode=ro", uri=True) as connection:
-            _, handed_out = struct.unpack("<qq", (folder.path / "harvest.db.mark").read_bytes())
+            mark = (folder.path / "harvest.db.mark").read_bytes().removeprefix(FORM)
+            handed_out = {number for (number,) in struct.iter_unpack("<q", mark)}
             for number, packed in connection.execute("SELECT id, body FROM requests"):
-                if json.loads(zlib.decompress(packed)) == body and number > handed_out:
+                if json.loads(zlib.decompress(packed)) == body and number not in handed_out:
                     early.append(body["messages"][0]["content"])
         connection.close()
 
@@ -429,7 +430,7 @@ def test_a_failure_beside_the_answers_loses_none_of_them(
     provider.latency_s = 0.1
 
     def broken(name: str, after: int) -> None:
-        owner, method = {"pending": (StoreWriter, "pending"), "mark": (Mark, "move")}[name]
+        owner, method = {"pending": (StoreWriter, "pending"), "mark": (Mark, "hand_out")}[name]
         whole, calls = getattr(owner, method), [0]
 
         def sometimes(*given: Any, **named: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from harvester import guarding
 from harvester.errors import BadInput
 from harvester.guarding import TooMuch, within_limits
-from harvester.prompting import Template
+from harvester.templating import Template
 
 DOUBLED = "{% set ns = namespace(s='a', l=[1]) %}{% for i in range(60) %}{% set BODY %}{% endfor %}{{ ns.s|length }}"
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}BODY{% endfor %}{% endfor %}x"

@@ -111,7 +111,7 @@ from harvester.store.events import Replied
 from harvester.store.writing import StoreWriter
 from harvester.teachers.openai_compat import OpenAICompatible
 from harvester.cli import main
-send, apply, sent = OpenAICompatible.send, StoreWriter.apply, 0
+send, apply, sent = OpenAICompatible.send, StoreWriter.apply_with, 0
 def die(when, instant):
     if when and instant == {instant!r}:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -122,12 +122,13 @@ async def sending(self, *given, **named):
     reply = await send(self, *given, **named)
     die(sent >= 11, "after a send")
     return reply
-def applying(self, events):
+def applying(self, events, then):
     replied = sent >= 11 and any(isinstance(event, Replied) for event in events)
     die(replied, "before a commit")
-    apply(self, events)
+    done = apply(self, events, then)
     die(replied, "after a commit")
-OpenAICompatible.send, StoreWriter.apply = sending, applying
+    return done
+OpenAICompatible.send, StoreWriter.apply_with = sending, applying
 main()
 """
 INSTANTS = ("before a send", "after a send", "before a commit", "after a commit")

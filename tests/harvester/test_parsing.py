@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.exporting.columns import Columns
+from harvester.exporting.lineages import Lineage, lineages
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
 from harvester.parsing import other_model, parse, read_usage
@@ -98,7 +99,7 @@ wild = st.fixed_dictionaries(
 @given(wild.map(json.dumps).map(str.encode) | anything.map(json.dumps).map(str.encode) | st.binary())
 def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> None:
     teacher = {"base_url": "embedded", "model": "m"}
-    step = {"name": "a", "prompt": "a.j2"}
+    step = {"name": "a", "prompt": "a.j2", "verify": {"json_schema": {"type": "object"}}}
     recipe = Recipe.model_validate({"name": "r", "teacher": teacher, "seeds": {"path": "s.jsonl"}, "steps": [step]})
     terms = {"id": "x", "verdict": "allowed", "as_of": "", "basis": None}
     row = StoredRow(
@@ -116,11 +117,14 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
         reference=None,
         sample=0,
         reply=StoredReply(raw, 0, "2026-01-01T00:00:00+00:00", "teacher", "p", terms),
+        parent=None,
+        part=0,
         rules=None,
         outcome=None,
     )
-    answer, outcome = Rules({"json_schema": {"type": "object"}}).judge_row(row)
-    table = pa.Table.from_pylist([Columns(recipe).values(row, answer, outcome)], schema=SCHEMA)
+    (lineage,) = lineages(recipe, [row], Rules(recipe))
+    assert isinstance(lineage, Lineage)
+    table = pa.Table.from_pylist([Columns(recipe).values(lineage)], schema=SCHEMA)
     assert table.num_rows == 1
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from harvester.budget import worst_case_tokens
 from harvester.errors import BadInput
 from harvester.planning import plan_fingerprint
-from harvester.prompting import Prompter, Template, content_key, teacher_identity
+from harvester.prompting import Prompter, content_key, teacher_identity
 from harvester.recipe import Recipe
 from harvester.records import canonical
+from harvester.templating import Template
 
 
 def render(folder: Any, text: str, data: dict[str, Any]) -> list[dict[str, str]]:
@@ -103,15 +104,16 @@ def test_the_key_changes_with_everything_that_can_change_the_answer() -> None:
 def test_accidents_of_the_address_do_not_change_who_is_asked(folder: Any, url: str) -> None:
     folder.data["teacher"] |= {"base_url": url, "local": False}
     folder.save()
-    assert teacher_identity(Recipe.load(folder.path)) == "https://api.deepseek.com/v1"
+    assert teacher_identity(Recipe.load(folder.path).teacher) == "https://api.deepseek.com/v1"
 
 
 def test_the_embedded_teacher_is_its_weights_and_its_sampling_is_sent_in_full(folder: Any) -> None:
     folder.data["teacher"] = {"base_url": "embedded", "model": "smollm2-135m-instruct", "sampling": {"seed": 7}}
+    folder.data["steps"][0]["samples"] = 2
     folder.save()
     recipe = Recipe.load(folder.path)
-    assert teacher_identity(recipe).startswith("embedded:sha256:")
-    first, second = (json.loads(request.body) for request in Prompter(recipe).requests({"text": "x"}, 2))
+    assert teacher_identity(recipe.teacher).startswith("embedded:sha256:")
+    first, second = (json.loads(request.body) for request in Prompter(recipe, recipe.steps[0]).requests({"text": "x"}))
     sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}
     assert sampling.items() <= first.items()
     assert (first["seed"], second["seed"]) == (7, 8)
@@ -152,6 +154,7 @@ def test_a_computed_include_is_refused_with_its_mend(folder: Any) -> None:
 def test_the_bound_of_an_answer_has_the_providers_name(folder: Any, named: str, field: str) -> None:
     folder.data["teacher"]["provider"] = named
     folder.save()
-    body = json.loads(Prompter(Recipe.load(folder.path)).requests({"text": "x"}, 1)[0].body)
+    recipe = Recipe.load(folder.path)
+    body = json.loads(Prompter(recipe, recipe.steps[0]).requests({"text": "x"})[0].body)
     assert {name: body[name] for name in body if name.startswith("max_")} == {field: 50}
     assert worst_case_tokens(canonical(body))[1] == 50

@@ -39,10 +39,12 @@ def downgraded(path: Path, revision: str) -> None:
         judged = f"SELECT row_id, {names} FROM new.outcomes JOIN new.rows USING (id)"  # noqa: S608
         connection.execute(f"INSERT INTO outcomes (row_id, {names}) {judged}")
     else:
-        connection.execute("INSERT INTO outcomes SELECT * FROM new.outcomes")
+        names = "id, rules, accepted, drop_reason"
+        connection.execute(f"INSERT INTO outcomes ({names}) SELECT {names} FROM new.outcomes")  # noqa: S608
     if "lost_nusd" in columns(connection, "main", "runs"):
         lost = "(SELECT coalesce(sum(lost_nusd), 0) FROM new.spending WHERE run_id = runs.id)"
         connection.execute(f"UPDATE runs SET lost_nusd = {lost}")  # noqa: S608
+    connection.execute("UPDATE runs SET price = json_extract(price, '$.teacher')")
     connection.commit()
     connection.close()
     new.unlink()
@@ -63,7 +65,7 @@ KEPT = {
     "replies": "request_id, teacher_id, run_id, raw, sha256, cost_nusd, received_at",
     "teachers": "id, fingerprint, name, provider, identity, terms, price",
     "outcomes": "rules, accepted, drop_reason",
-    "runs": "id, plan_id, recipe, price, started_at, ended_at, seconds, handed_out, uncertain, outcome",
+    "runs": "id, plan_id, recipe, started_at, ended_at, seconds, handed_out, uncertain, outcome",
 }
 
 
@@ -97,7 +99,8 @@ def test_a_store_of_an_older_schema_keeps_all_it_holds(half_collected: Path, rev
         assert store.spent_nusd() == store.spent_nusd(teacher="teacher") == spent_nusd > LOST_NUSD
         assert store.spent_nusd(run_id=1) == spent_nusd
         (killed,) = store.killed_runs()
-        assert (killed.run_id, len(killed.bodies)) == (2, HANDED_OUT - ANSWERED)
+        assert (killed.run_id, len(killed.sent)) == (2, HANDED_OUT - ANSWERED)
+        assert killed.prices["teacher"]["input"] == "1"
     assert {table: contents(half_collected, table, names) for table, names in KEPT.items()} == before
     with StoreReader.open(half_collected) as reader:
         assert list(reader.rows(1)) == rows

@@ -10,7 +10,7 @@ from harvester.store.events import Event, Replied, Reported
 from harvester.store.journal import Journal
 from harvester.store.lock import holder
 
-from toy_store import RULES, add_plan, begin, judged, replied  # isort: skip - a helper beside the tests
+from toy_store import RULES, Looking, add_plan, begin, judged, replied  # isort: skip - a helper beside the tests
 
 
 def test_the_holder_of_a_store_is_named_while_it_writes(path: Path) -> None:
@@ -61,10 +61,11 @@ def ask(store: StoreWriter, run_id: int, request_ids: Sequence[int], *, judging:
     """A run's answers through the journal, with or without their outcomes."""
 
     async def scenario() -> None:
-        def on_stored(events: Sequence[Replied]) -> Sequence[Event]:
-            return [one for event in events for one in judged(store.path, event.request_id)] if judging else []
+        def look(events: Sequence[Event]) -> Sequence[Event]:
+            answered = [event.request_id for event in events if isinstance(event, Replied)]
+            return [one for request_id in answered for one in judged(store.path, request_id)] if judging else []
 
-        journal = Journal(store, on_stored)
+        journal = Journal(store, Looking(look), lambda _: None, lambda: None)
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())
             for number in request_ids:

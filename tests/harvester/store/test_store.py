@@ -14,24 +14,14 @@ from typing import Any
 import pytest
 
 from harvester.errors import StoreUnusable
-from harvester.records import Request, Seed
+from harvester.records import Asked, Origin, Request, Seed
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Replied
 from harvester.store.journal import Journal
 from harvester.store.plans import packed
 from harvester.store.schema import REVISIONS, metadata
 
-
-def add_plan(store: StoreWriter, count: int = 3, fingerprint: str = "f") -> int:
-    planned = [
-        (Seed(f"seed{n}", "train", {"text": str(n)}), [Request(f"key{n}", b'{"messages":[],"model":"m"}')])
-        for n in range(count)
-    ]
-    return store.add_plan("toy", "answer", fingerprint, "text", planned)
-
-
-def begin(store: StoreWriter, plan: int) -> int:
-    return store.begin_run(plan, "toy", {"input": "1"})
+from toy_store import Looking, add_plan, begin  # isort: skip - a helper beside the tests
 
 
 def teacher(store: StoreWriter) -> int:
@@ -118,11 +108,13 @@ def test_the_first_answer_to_a_request_stays(path: Path) -> None:
 def test_a_killed_run_is_found_with_what_it_may_have_sent(path: Path) -> None:
     with StoreWriter.open(path) as store:
         run = begin(store, add_plan(store, count=5))
-        store.mark.move(run, 3)
+        for request_id in (1, 2, 5):  # not in their order: what follows from answers is asked before what was planned
+            store.mark.hand_out(request_id)
         store.apply([reply(store, run, 1)])
         (killed,) = store.killed_runs()
-        assert (killed.run_id, killed.price, len(killed.bodies)) == (run, {"input": "1"}, 2)
-        store.end_run(run, outcome="killed", lost_nusd=7, uncertain=2)
+        assert (killed.run_id, killed.prices) == (run, {"teacher": {"input": "1"}})
+        assert [sent.request_id for sent in killed.sent] == [2, 5]
+        store.end_run(run, outcome="killed", lost_nusd={"teacher": 7}, uncertain=2)
         assert store.killed_runs() == []
         assert (store.uncertain("toy"), store.uncertain("another")) == (2, 0)
         assert store.spent_nusd() == 5 + 7
@@ -131,34 +123,37 @@ def test_a_killed_run_is_found_with_what_it_may_have_sent(path: Path) -> None:
 def test_what_was_handed_out_since_the_last_commit_is_found_too(path: Path) -> None:
     with StoreWriter.open(path) as store:
         run = begin(store, add_plan(store, count=5))
-        store.mark.move(run, 2)
+        store.mark.hand_out(1)
+        store.mark.hand_out(2)
         store.apply([reply(store, run, 1)])
-        store.mark.move(run, 4)
+        store.mark.hand_out(3)
+        store.mark.hand_out(4)
     with StoreWriter.open(path) as store:
-        assert len(store.killed_runs()[0].bodies) == 3
+        assert [sent.request_id for sent in store.killed_runs()[0].sent] == [2, 3, 4]
     path.with_name(path.name + ".mark").unlink()  # as in a copy of the store alone: the last commit knows
     with StoreWriter.open(path) as store:
-        assert len(store.killed_runs()[0].bodies) == 1
+        assert [sent.request_id for sent in store.killed_runs()[0].sent] == [2]
 
 
 def test_the_mark_of_a_store_that_is_gone_says_nothing_about_the_next(path: Path) -> None:
     with StoreWriter.open(path) as store:
-        store.mark.move(begin(store, add_plan(store, count=5)), 5)
+        begin(store, add_plan(store, count=5))
+        store.mark.hand_out(5)
     for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         file.unlink(missing_ok=True)
     with StoreWriter.open(path) as store:
         begin(store, add_plan(store, count=5))
-        assert store.killed_runs()[0].bodies == []
+        assert store.killed_runs()[0].sent == []
 
 
 def test_a_failing_plan_leaves_the_store_as_it_was(path: Path) -> None:
     def planned() -> Any:
-        yield Seed("a", "train", {}), [Request("k", b"{}")]
+        yield Seed("a", "train", {}), Origin(0), [Asked("answer", "teacher", [Request("k", b"{}")])]
         raise ValueError("a bad seed")
 
     with StoreWriter.open(path) as store:
         with pytest.raises(ValueError, match="a bad seed"):
-            store.add_plan("toy", "answer", "f", "text", planned())
+            store.add_plan("toy", "f", "text", planned())
         assert store.current_plan("toy") is None
 
 
@@ -168,13 +163,13 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
     async def scenario(store: StoreWriter) -> None:
         run = begin(store, add_plan(store, count=20))
 
-        def on_stored(replied: Sequence[Replied]) -> list[Event]:
+        def look(events: Sequence[Event]) -> list[Event]:
             other = sqlite3.connect(path)  # another connection sees only what is committed
-            seen.append((len(replied), other.execute("SELECT count(*) FROM replies").fetchone()[0]))
+            seen.append((len(events), other.execute("SELECT count(*) FROM replies").fetchone()[0]))
             other.close()
             return []
 
-        journal = Journal(store, on_stored)
+        journal = Journal(store, Looking(look), lambda _: None, lambda: None)
         events = [reply(store, run, number) for number in range(1, 21)]
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())

@@ -1,15 +1,18 @@
 """A small store for the tests of this folder."""
 
 import sqlite3
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
-from harvester.records import Outcome, Request, Seed
+from harvester.records import Asked, Origin, Outcome, Request, Seed
 from harvester.store import StoreWriter
-from harvester.store.events import Judged, Replied
+from harvester.store.events import Event, Judged, Replied
+from harvester.store.journal import Consequences
 
 MIGRATIONS = Path(__file__).parents[3] / "harvester/store/migrations"
 RULES = "digest of some rules"
@@ -18,14 +21,18 @@ RULES = "digest of some rules"
 def add_plan(store: StoreWriter, count: int = 3, *, recipe: str = "toy", fingerprint: str = "f") -> int:
     """`count` seeds; those of every recipe share their requests."""
     planned = [
-        (Seed(f"seed{n}", "train", {"text": str(n)}), [Request(f"key{n}", b'{"messages":[],"model":"m"}')])
+        (
+            Seed(f"seed{n}", "train", {"text": str(n)}),
+            Origin(n),
+            [Asked("answer", "teacher", [Request(f"key{n}", b'{"messages":[],"model":"m"}')])],
+        )
         for n in range(count)
     ]
-    return store.add_plan(recipe, "answer", fingerprint, "text", planned)
+    return store.add_plan(recipe, fingerprint, "text", planned)
 
 
 def begin(store: StoreWriter, plan_id: int, *, recipe: str = "toy") -> int:
-    return store.begin_run(plan_id, recipe, {"input": "1"})
+    return store.begin_run(plan_id, recipe, {"teacher": {"input": "1"}})
 
 
 def replied(store: StoreWriter, run_id: int, request_id: int, **more: object) -> Replied:
@@ -40,6 +47,19 @@ def judged(path: Path, request_id: int, rules: str = RULES) -> list[Judged]:
     found = connection.execute("SELECT id FROM rows WHERE request_id = ?", [request_id]).fetchall()
     connection.close()
     return [Judged(row, rules, Outcome(accepted=True, drop_reason=None)) for (row,) in found]
+
+
+class Looking:
+    """A follower that looks at what is on disk."""
+
+    def __init__(self, look: Callable[[Sequence[Event]], Sequence[Event]]) -> None:
+        self.look = look
+
+    def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:  # noqa: ARG002
+        return Consequences()
+
+    def after(self, events: Sequence[Event]) -> Consequences:
+        return Consequences(self.look(events))
 
 
 def make_empty(path: Path, revision: str) -> None:

@@ -70,3 +70,24 @@ def test_splits_follow_the_files(folder: Any) -> None:
     folder.data |= {"dev": {"path": "dev.jsonl"}, "heldout": {"path": "heldout.jsonl"}}
     folder.save()
     assert [seed.split for seed in seeds(folder)][-2:] == ["dev", "test"]
+
+
+def test_copies_get_ids_of_their_own_also_across_the_files_of_a_split(read: Any, root: Any) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (root / name).write_text('{"text": "x"}\n{"text": "y", "reference": 1}\n', encoding="utf-8")
+    both = read(["a.jsonl", "b.jsonl"])
+    assert [seed.data["text"] for seed in both] == ["x", "y", "x", "y"]
+    assert len({seed.seed_id for seed in both}) == 4
+    assert both[:2] == read("a.jsonl") == read("b.jsonl")
+
+
+def test_a_field_given_twice_is_refused(read: Any, root: Any) -> None:
+    (root / "a.jsonl").write_text('{"text": "x"}\n{"a": {"b": 1, "b": 2}}\n', encoding="utf-8")
+    with pytest.raises(BadInput, match="line 2: not JSON: the field 'b' is given twice; remove one"):
+        read("a.jsonl")
+
+
+def test_the_line_that_is_not_utf8_is_named(read: Any, root: Any) -> None:
+    (root / "a.jsonl").write_bytes(b'{"text": "x"}\n' * 5000 + b'{"text": "\xe9"}\n')
+    with pytest.raises(BadInput, match="not UTF-8 text: line 5001"):
+        read("a.jsonl")

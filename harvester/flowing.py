@@ -1,0 +1,189 @@
+"""From judged rows to the rows that are made from them: which go on, and what is asked about them next."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from harvester.errors import BadInput
+from harvester.judging import FORM, Rules, as_json, new_seeds
+from harvester.parsing import parse
+from harvester.prompting import Prompter
+from harvester.recipe import REPAIR, Recipe, Step
+from harvester.records import Answer, Asked, Json, Origin, Outcome, Seed, digest
+from harvester.seeds import ID_LENGTH
+from harvester.selection import Node, decide
+from harvester.store import trees
+from harvester.store.plans import New, Planned, add_rows
+from harvester.store.trees import TreeRow
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The steps that read other steps, ready to render."""
+
+    recipe: Recipe
+    plan_id: int
+    rules: Rules
+    prompters: Mapping[str, Prompter]
+
+    @classmethod
+    def of(cls, recipe: Recipe, plan_id: int, rules: Rules) -> "Flow":
+        """The flow of a recipe's plan.
+
+        Raises:
+            BadInput: a template is wrong.
+        """
+        steps = recipe.steps if leads_on(recipe) else ()
+        return cls(recipe, plan_id, rules, {step.name: Prompter(recipe, step) for step in steps})
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether any row can be followed by another."""
+        return leads_on(self.recipe)
+
+    def pass_on(self, connection: Connection, outcomes: Mapping[int, Outcome]) -> list[int]:
+        """Plan what follows from rows whose outcomes were written on this connection; returns the new rows' parents.
+
+        A row that cannot be rendered for its next step is dropped, with that reason; others are not harmed.
+        """
+        rows = trees.rows_by_id(connection, outcomes)
+        mended = [row for row in rows if self._is_mended(row, outcomes[row.id])]
+        self._add(connection, list(self._mends(connection, mended)))
+        followed = [row.id for row in mended]
+        step_of = self.recipe.by_name
+        read = [row for row in rows if self.recipe.readers(step_of[row.step].name)]
+        at_once = [row for row in read if self.recipe.selects(step_of[row.step]) == "all"]
+        followed += self._follow(connection, [row for row in at_once if outcomes[row.id].accepted])
+        together = dict.fromkeys(row.position for row in read if row not in at_once)
+        for position in together:
+            # Whom the selection takes may have no question to be put next: then it takes another.
+            while chosen := self._selected(connection, position):
+                followed += self._follow(connection, chosen)
+        return followed
+
+    # --- second attempts
+
+    def _is_mended(self, row: TreeRow, outcome: Outcome) -> bool:
+        step = self.recipe.by_name[row.step]
+        return (
+            outcome.drop_reason == FORM and not row.step.endswith(REPAIR) and bool(step.output and step.output.repair)
+        )
+
+    def _mends(self, connection: Connection, rows: Sequence[TreeRow]) -> Iterator[New]:
+        replies = trees.replies_of(connection, rows)
+        for row in rows:
+            answer = parse(replies[row.id])
+            why = self.rules.judge(row.step, answer, row.seed.data).checks[0].reason
+            request = self.prompters[row.step].repair(trees.body(connection, row), answer.text, why or "")
+            asked = Asked(row.step + REPAIR, row.teacher, [request], first_sample=row.sample)
+            yield row.seed, _origin(row), [asked]
+
+    # --- next steps
+
+    def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
+        nodes = trees.nodes(connection, self.plan_id, position)
+        reasons = decide(self.recipe, nodes).reasons
+        chosen = [
+            node.id
+            for node in nodes
+            if reasons.get(node.id, "") is None and self._follows_a_selection(node.step, node.id, nodes)
+        ]
+        return trees.rows_by_id(connection, chosen)
+
+    def _follows_a_selection(self, name: str, row: int, nodes: Sequence[Node]) -> bool:
+        """Whether a row's step selects among its rows, and this one was not followed yet."""
+        step = self.recipe.by_name[name]
+        readers = {reader.name for reader in self.recipe.readers(step.name)}
+        if not readers or self.recipe.selects(step) == "all":
+            return False
+        return not any(node.parent == row and node.step in readers for node in nodes)
+
+    def _follow(self, connection: Connection, rows: Sequence[TreeRow]) -> list[int]:
+        contexts = _Contexts(self.recipe, connection, rows)
+        new: list[New] = []
+        followed = []
+        for row in rows:
+            try:
+                new += list(self._children(row, contexts))
+                followed.append(row.id)
+            except _Unrenderable as error:
+                trees.drop(connection, row.id, str(error))
+        self._add(connection, new)
+        return followed
+
+    def _children(self, row: TreeRow, contexts: "_Contexts") -> Iterator[New]:
+        step = self.recipe.by_name[row.step]
+        for part, seed in enumerate(contexts.seeds(row)):
+            context = contexts.of(row, seed)
+            asked = [self._asked(reader, context) for reader in self.recipe.readers(step.name)]
+            yield seed, _origin(row, part), asked
+
+    def _asked(self, reader: Step, context: Mapping[str, Json]) -> Asked:
+        try:
+            requests = self.prompters[reader.name].requests(context)
+        except BadInput as error:
+            raise _Unrenderable(reader, error) from None
+        return Asked(reader.name, self.recipe.teacher_name(reader), requests)
+
+    def _add(self, connection: Connection, new: Iterable[New]) -> None:
+        add_rows(connection, Planned(self.plan_id, self.recipe.name), new)
+
+
+def leads_on(recipe: Recipe) -> bool:
+    """Whether any row of a recipe can be followed by another."""
+    return len(recipe.steps) > 1 or any(step.output and step.output.repair for step in recipe.steps)
+
+
+class _Unrenderable(Exception):
+    """A row's next question cannot be put."""
+
+    def __init__(self, reader: Step, error: BadInput) -> None:
+        super().__init__(f"render:{reader.name}: {str(error)[:200]}")
+
+
+def _origin(row: TreeRow, part: int = 0) -> Origin:
+    return Origin(row.position, row.id, row.row_id, part)
+
+
+class _Contexts:
+    """What templates see of rows: the seed, and every step on the way to them."""
+
+    def __init__(self, recipe: Recipe, connection: Connection, rows: Sequence[TreeRow]) -> None:
+        self._recipe = recipe
+        self._chains = trees.chains(connection, rows)
+        every = {row.id: row for chain in self._chains.values() for row in chain}
+        raw = trees.replies_of(connection, list(every.values()))
+        self._answers = {row: parse(reply) for row, reply in raw.items()}
+
+    def seeds(self, row: TreeRow) -> list[Seed]:
+        """The row's own seed; those that its reply holds, where it expands."""
+        if self._recipe.by_name[row.step].kind != "expand":
+            return [row.seed]
+        found = []
+        for new in new_seeds(self._answers[row.id].text):
+            data = {**row.seed.data, **new}
+            found.append(Seed(digest(data)[:ID_LENGTH], row.seed.split, data))
+        return found
+
+    def of(self, row: TreeRow, seed: Seed) -> dict[str, Json]:
+        """The fields of a seed that was made from a row, or is its own, and `steps`."""
+        steps: defaultdict[str, Any] = defaultdict(dict)
+        for ancestor in self._chains[row.id]:
+            steps[ancestor.step.removesuffix(REPAIR)] = said(self._answers[ancestor.id])
+        return {**seed.data, "steps": dict(steps)}
+
+
+def said(answer: Answer) -> dict[str, Json]:
+    """What templates see of an answer."""
+    read = as_json(answer.text)
+    verdict = read if isinstance(read, dict) else {}
+    return {
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "json": read,
+        "score": verdict.get("score"),
+        "reason": verdict.get("reason"),
+    }

@@ -1,0 +1,90 @@
+"""What follows from stored replies while a run is under way: they are judged, and lead on to other questions."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from harvester.flowing import Flow
+from harvester.judging import Rules
+from harvester.parsing import parse, parse_decoded
+from harvester.progress import Progress
+from harvester.recipe import Recipe
+from harvester.records import Answer
+from harvester.store import StoreReader, trees
+from harvester.store.accepted import accepted_rows
+from harvester.store.events import Event, Judged, Known, Replied, Unanswered
+from harvester.store.journal import Consequences
+from harvester.store.reading import ToJudge
+
+
+class Following:
+    """Judges the rows of one plan, and plans what they lead to; called in the store's thread."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        reader: StoreReader,
+        plan_id: int,
+        rules: Rules,
+        progress: Progress,
+        *,
+        count_accepted: bool = False,
+    ) -> None:
+        """Ready to judge and to render.
+
+        Args:
+            recipe: whose steps.
+            reader: of the store.
+            plan_id: whose rows.
+            rules: judge them.
+            progress: is told what is accepted.
+            count_accepted: keep `progress.accepted_rows`, too.
+
+        Raises:
+            BadInput: a template is wrong.
+        """
+        self._reader, self._plan_id, self._rules, self._progress = reader, plan_id, rules, progress
+        self._flow = Flow.of(recipe, plan_id, rules)
+        self._recipe, self._last, self._count = recipe, recipe.last_word.name, count_accepted
+
+    def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:
+        """The rows that outcomes lead to, planned in the commit that writes those."""
+        if self._count:
+            self._progress.accepted_rows = accepted_rows(connection, self._recipe, self._plan_id)
+        if not self._flow.leads_on:
+            return Consequences()
+        outcomes = {event.row: event.outcome for event in events if isinstance(event, Judged)}
+        ended = [event.request_id for event in events if isinstance(event, Unanswered | Known)]
+        outcomes |= trees.failed(connection, self._plan_id, ended)
+        parents = self._flow.pass_on(connection, outcomes)
+        found = trees.children(connection, self._plan_id, parents)
+        just_now = {event.request_id for event in events if isinstance(event, Replied)}  # `after` sees their new rows
+        return Consequences([Known(one) for one in found.ended if one not in just_now], open=found.open)
+
+    def after(self, events: Sequence[Event]) -> Consequences:
+        """Outcomes of the rows whose requests came to an end; what takes long is left to do."""
+        answers = {
+            event.request_id: parse(event.raw) if event.decoded is None else parse_decoded(event.decoded)
+            for event in events
+            if isinstance(event, Replied)
+        }
+        known = [event.request_id for event in events if isinstance(event, Known)]
+        if known:
+            answers |= {one: parse(raw) for one, raw in self._reader.raw_replies(known).items()}
+        if not answers:
+            return Consequences()
+        rows = self._reader.to_judge(self._plan_id, list(answers), with_seeds=self._rules.look_at_seeds)
+        slow = [row for row in rows if self._rules.is_slow(row.step)]
+        quick = [row for row in rows if row not in slow] if slow else rows
+        jobs = [partial(self._judge, [row], {row.request_id: answers[row.request_id]}) for row in slow]
+        return Consequences(self._judge(quick, answers), jobs)
+
+    def _judge(self, rows: Sequence[ToJudge], answers: Mapping[int, Answer]) -> Sequence[Judged]:
+        judged = []
+        for row in rows:
+            outcome = self._rules.judge(row.step, answers[row.request_id], row.seed)
+            judged.append(Judged(row.row, self._rules.digest, outcome))
+            # Approximate while several threads count; what is exact is in the store.
+            self._progress.accepted += outcome.accepted and self._rules.step_of(row.step) == self._last
+        return judged

@@ -1,0 +1,56 @@
+"""What templates of later steps see before anything was answered: stand-ins for what nobody knows yet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harvester.prompting import Prompter
+from harvester.recipe import SEEDS, Recipe, Step
+from harvester.records import Json, Request
+
+OPEN, CLOSE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+
+
+class StandIn(dict[str, Any]):
+    """Something of an answer that is not there yet: its name in angle quotes, and whatever is asked of it likewise."""
+
+    def __init__(self, name: str) -> None:
+        """The stand-in for what `name` will be."""
+        super().__init__()
+        self._name = name
+
+    def __missing__(self, key: str) -> "StandIn":
+        return StandIn(f"{self._name}.{key}")
+
+    def __str__(self) -> str:
+        return f"{OPEN}{self._name}{CLOSE}"
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def foreseen(recipe: Recipe, step: Step, prompter: Prompter, seed: Mapping[str, Json]) -> list[Request]:
+    """The requests of a step for one of the recipe's seeds, as far as they can be foreseen.
+
+    Raises:
+        BadInput: the template is wrong.
+    """
+    steps = {name: _said(name) for name in ancestors(recipe, step)}
+    fields = dict(seed)
+    if any(recipe.by_name[name].kind == "expand" for name in steps):
+        # New seeds have fields that only the replies will tell.
+        fields = {name: StandIn(name) for name in prompter.template.names - set(seed) - {"steps"}} | fields
+    return prompter.requests({**fields, "steps": steps} if steps else fields)
+
+
+def ancestors(recipe: Recipe, step: Step) -> list[str]:
+    """The names of the steps on the way to a step, the first one first."""
+    found: list[str] = []
+    while (read := recipe.read_by(step)) != SEEDS:
+        found.append(read)
+        step = recipe.by_name[read]
+    return found[::-1]
+
+
+def _said(name: str) -> dict[str, Json]:
+    texts = {field: StandIn(f"{name}.{field}") for field in ("text", "reasoning", "reason", "json")}
+    return {**texts, "score": 0}

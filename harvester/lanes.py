@@ -1,0 +1,227 @@
+"""One teacher's part of a run: its limits, its connection, its workers and what they ask."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harvester.adapting import Adapter
+from harvester.asking import Answered, Asker, Hooks
+from harvester.bounds import own_cap, pacing
+from harvester.budget import Budget
+from harvester.errors import TeacherUnusable
+from harvester.feeding import Allowance, Feeder
+from harvester.limiter import Limiter
+from harvester.parsing import other_model
+from harvester.pricing import FREE, Price
+from harvester.progress import Progress
+from harvester.recipe import Teacher
+from harvester.store import StoreWriter
+from harvester.store.events import Lost, Replied, Unanswered
+from harvester.store.journal import Journal
+from harvester.store.writing import Pending
+from harvester.teachers.openai_compat import OpenAICompatible
+
+MOST_WORKERS_PER_PERMIT = 16
+"""A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
+MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
+"""A teacher that puts a number into every message must not make the progress as long as the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lanes of a run share."""
+
+    store: StoreWriter
+    journal: Journal
+    plan_id: int
+    run_id: int
+    budget: Budget
+    allowance: Allowance
+    progress: Progress
+    say: Callable[[str], None]
+    how_to_go_on: Callable[[], str]
+    stop: Callable[[Exception, "Lane"], None]  # something went wrong in this lane
+    rested: Callable[[], None]  # a worker has nothing to do any more
+
+
+class Lane:
+    """Asks one teacher what a plan asks of it."""
+
+    def __init__(self, name: str, teacher: Teacher, teacher_id: int, around: Surroundings) -> None:
+        """A lane; it asks once it is `connected`."""
+        self.name, self.teacher, self._teacher_id, self._around = name, teacher, teacher_id, around
+        self._price: Price = teacher.known_price or FREE
+        self.limiter: Limiter
+        self._adapter: Adapter
+        self.limiter, self._adapter = pacing(teacher, around.say)
+        self._budget = Budget(caps=own_cap(name, teacher, around.store), within=around.budget)
+        self._feeder = Feeder(
+            around.store,
+            around.journal,
+            plan_id=around.plan_id,
+            teacher=name,
+            allowance=around.allowance,
+            on_empty=around.rested,
+        )
+        self._asker: Asker | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self.tasks: set[asyncio.Task[None]] = set()  # feeder and workers
+        self.sending: set[asyncio.Task[None]] = set()  # between the send and the answer's being queued for the store
+        self.asleep = 0  # workers whose request waits for its next attempt
+        self._busy = 0  # workers that have a request
+        self.stopped = False
+
+    # --- its life
+
+    def start(self, client: OpenAICompatible, group: asyncio.TaskGroup) -> None:
+        """Begin to ask, in tasks of a group."""
+        hooks = Hooks(sending=self._mark_sending, lost=self._lost, sleep=self._sleep)
+        self._asker = Asker(
+            client,
+            limiter=self.limiter,
+            adapter=self._adapter,
+            budget=self._budget,
+            price=self._price,
+            hooks=hooks,
+            name=self.name,
+        )
+        self._group = group
+        self.tasks.add(group.create_task(self._feed()))
+        self._staff()
+
+    def add(self, following: list[Pending]) -> None:
+        """Take requests that follow from stored answers."""
+        self._feeder.add(following)
+        self._staff()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it asks nothing, and knows of nothing to ask."""
+        return self.stopped or (not self._busy and self._feeder.empty)
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._feeder.end()
+
+    def stop(self) -> None:
+        """Send nothing further; what is in flight is still waited for and stored."""
+        self.stopped = True
+        self._feeder.end()
+        for task in self.tasks - self.sending:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """For what → how many of its requests wait."""
+        return {**self.limiter.waiting, "budget": self._budget.waiting, "retry": self.asleep}
+
+    @property
+    def counters(self) -> tuple[int, int, int]:
+        """Attempts sent, in flight, answered."""
+        if self._asker is None:
+            return 0, 0, 0
+        counters = self._asker.counters
+        return counters.sent, counters.in_flight, counters.answered
+
+    async def _feed(self) -> None:
+        try:
+            await self._feeder.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is in flight is stored first
+            self._around.stop(error, self)
+
+    # --- workers
+
+    def _staff(self) -> None:
+        """Have as many workers awake as there are permits."""
+        permits = self.limiter.slots.size
+        workers = len(self.tasks) - 1
+        wanted = min(permits + self.asleep, MOST_WORKERS_PER_PERMIT * permits, self._around.progress.to_ask)
+        if self._group and not self.stopped:
+            for _ in range(wanted - workers):
+                self.tasks.add(self._group.create_task(self._work()))
+
+    async def _work(self) -> None:
+        if self._asker is None:
+            raise AssertionError("workers start after the asker")
+        while not self.stopped and (pending := await self._next()) is not None:
+            self._busy += 1
+            try:
+                await self._ask(self._asker, pending)
+            finally:
+                self._mark_sending(False)
+                self._busy -= 1
+                self._around.rested()
+
+    async def _next(self) -> Pending | None:
+        """The next request, once what is answered is on disk but for a group."""
+        await self._around.journal.room()
+        try:
+            return await self._feeder.next()
+        except Exception as error:  # noqa: BLE001 - as in `_feed`
+            self._around.stop(error, self)
+            return None
+
+    async def _ask(self, asker: Asker, pending: Pending) -> None:
+        around = self._around
+        try:
+            result = await asker.ask(pending.body, self.teacher.max_attempts)
+        except TeacherUnusable as error:
+            around.stop(TeacherUnusable(f"{error}; {around.how_to_go_on()}"), self)
+        except Exception as error:  # noqa: BLE001 - a budget's end or a bug of ours: what is in flight is stored first
+            around.stop(error, self)
+        else:
+            if isinstance(result, Answered):
+                self._keep(pending, result)
+            else:
+                around.progress.failed += 1
+                self._count_reason(result.reason)
+                around.journal.put(Unanswered(pending.request_id, result.reason, result.attempts, again=result.again))
+
+    def _count_reason(self, reason: str) -> None:
+        reasons = self._around.progress.reasons
+        if reason not in reasons and len(reasons) >= MOST_REASONS:
+            reason = OTHER_REASONS
+        reasons[reason] = reasons.get(reason, 0) + 1
+
+    def _keep(self, pending: Pending, result: Answered) -> None:
+        around = self._around
+        other = None if self.teacher.embedded else other_model(result.decoded, self.teacher.model)
+        around.journal.put(
+            Replied(
+                pending.request_id,
+                self._teacher_id,
+                around.run_id,
+                result.body,
+                result.cost_nusd,
+                result.attempts,
+                teacher=self.name,
+                other_model=other,
+                decoded=result.decoded,
+            )
+        )
+        self._staff()
+        if other:
+            others = around.progress.other_models
+            others[other] = others.get(other, 0) + 1
+            if self.teacher.strict:
+                named = f"a reply names the model {other!r}, not {self.teacher.model!r}, and {self.name}.strict is true"
+                around.stop(TeacherUnusable(f"{self.name}: {named}; {around.how_to_go_on()}"), self)
+
+    def _mark_sending(self, sending: bool) -> None:
+        me = asyncio.current_task()
+        if me is not None:
+            (self.sending.add if sending else self.sending.discard)(me)
+            if self.stopped and not sending:
+                me.cancel()  # it would wait for its next attempt, or for the next request
+
+    def _lost(self, cost_nusd: int) -> None:
+        self._around.journal.put(Lost(self._around.run_id, cost_nusd, self.name))
+
+    async def _sleep(self, seconds: float) -> None:
+        self.asleep += 1
+        self._staff()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.asleep -= 1

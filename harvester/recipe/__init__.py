@@ -1,0 +1,24 @@
+"""A recipe: YAML → validated, frozen models. Every mistake becomes one line with file, field and mend."""
+
+from harvester.recipe.recipe import JUDGE, TEACHER, Demands, Recipe
+from harvester.recipe.steps import REPAIR, SEEDS, Selection, Step
+from harvester.recipe.teacher import EMBEDDED, KEY_VARIABLE, Limits, PriceSpec, Sampling, Teacher
+from harvester.seeds_spec import Seeds
+
+__all__ = [
+    "EMBEDDED",
+    "JUDGE",
+    "KEY_VARIABLE",
+    "REPAIR",
+    "SEEDS",
+    "TEACHER",
+    "Demands",
+    "Limits",
+    "PriceSpec",
+    "Recipe",
+    "Sampling",
+    "Seeds",
+    "Selection",
+    "Step",
+    "Teacher",
+]

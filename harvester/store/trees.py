@@ -1,0 +1,162 @@
+"""The rows that were made from one seed, by way of others or not, on the writer's own connection."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, update
+
+from harvester.records import Outcome, Seed
+from harvester.selection import Node
+from harvester.store.reading import inflated
+from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING, outcomes, replies, requests, rows, seeds
+from harvester.store.writing import Pending
+
+CHUNK = 500
+ENDED = (FAILED, EXHAUSTED)
+"""States of requests that have no answer, and get none in this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A row with what its descendants are made from."""
+
+    id: int
+    row_id: str
+    step: str
+    position: int
+    parent: int | None
+    part: int
+    sample: int
+    teacher: str
+    request_id: int
+    seed: Seed
+
+
+def rows_by_id(connection: Connection, ids: Iterable[int]) -> list[TreeRow]:
+    """Rows by their number, in that order."""
+    query = select(
+        rows.c.id, rows.c.row_id, rows.c.step, rows.c.position, rows.c.parent, rows.c.part, rows.c.sample,
+        rows.c.teacher, rows.c.request_id, rows.c.seed_id, rows.c.split, rows.c.reference, seeds.c.data,
+    ).join(seeds, seeds.c.seed_id == rows.c.seed_id)  # fmt: skip
+    found = []
+    for some in _chunks(ids):
+        for row in connection.execute(query.where(rows.c.id.in_(some)).order_by(rows.c.id)):
+            reference = None if row.reference is None else json.loads(row.reference)
+            seed = Seed(row.seed_id, row.split, json.loads(row.data), reference)
+            found.append(TreeRow(*row[:9], seed))
+    return found
+
+
+def chains(connection: Connection, of: Sequence[TreeRow]) -> dict[int, list[TreeRow]]:
+    """Each row with the rows that it was made from, the first ancestor first."""
+    known = {row.id: row for row in of}
+    wanted = {row.parent for row in of} - {None} - set(known)
+    while wanted:
+        above = rows_by_id(connection, (one for one in wanted if one is not None))
+        known |= {row.id: row for row in above}
+        wanted = {row.parent for row in above} - {None} - set(known)
+    return {row.id: _chain(row, known) for row in of}
+
+
+def _chain(row: TreeRow, known: dict[int, TreeRow]) -> list[TreeRow]:
+    found = [row]
+    while (parent := found[-1].parent) is not None:
+        found.append(known[parent])
+    return found[::-1]
+
+
+def replies_of(connection: Connection, of: Sequence[TreeRow]) -> dict[int, bytes]:
+    """Row → its reply's bytes, for those that have one."""
+    by_request: defaultdict[int, list[int]] = defaultdict(list)
+    for row in of:
+        by_request[row.request_id].append(row.id)
+    found: dict[int, bytes] = {}
+    for some in _chunks(by_request):
+        query = select(replies.c.request_id, replies.c.raw).where(replies.c.request_id.in_(some))
+        for request_id, raw in connection.execute(query):
+            whole = inflated(raw, f"the reply to request {request_id}")
+            found |= dict.fromkeys(by_request[request_id], whole)
+    return found
+
+
+def body(connection: Connection, row: TreeRow) -> bytes:
+    """The request's body."""
+    blob = connection.execute(select(requests.c.body).where(requests.c.id == row.request_id)).scalar_one()
+    return inflated(blob, f"request {row.request_id}")
+
+
+def nodes(connection: Connection, plan_id: int, position: int) -> list[Node]:
+    """Every row of a seed's tree, with its outcome; one that failed has that as its outcome."""
+    query = (
+        select(
+            rows.c.id, rows.c.step, rows.c.parent, rows.c.part, rows.c.sample,
+            requests.c.state, requests.c.reason,
+            outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
+        )
+        .join(requests, requests.c.id == rows.c.request_id)
+        .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+        .where(rows.c.plan_id == plan_id, rows.c.position == position)
+    )  # fmt: skip
+    found = []
+    for row in connection.execute(query):
+        outcome = None
+        if row.state == ANSWERED and row.accepted is not None:
+            outcome = Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
+        elif row.state in ENDED:
+            outcome = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
+        found.append(Node(row.id, row.step, row.parent, row.part, row.sample, outcome))
+    return found
+
+
+def drop(connection: Connection, row: int, reason: str) -> None:
+    """Note why an accepted row does not go on after all."""
+    values = {"accepted": False, "drop_reason": reason}
+    connection.execute(update(outcomes).where(outcomes.c.id == row).values(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What rows led to: requests that can be asked, and those whose end is known."""
+
+    open: list[Pending]
+    ended: list[int]
+
+
+def children(connection: Connection, plan_id: int, parents: Sequence[int]) -> Children:
+    """The requests of the rows that were made from these."""
+    found = Children([], [])
+    for some in _chunks(parents):
+        query = (
+            select(requests.c.id, requests.c.state, requests.c.body, func.min(rows.c.teacher).label("teacher"))
+            .join(rows, rows.c.request_id == requests.c.id)
+            .where(rows.c.parent.in_(some), rows.c.plan_id == plan_id)
+            .group_by(requests.c.id)
+        )
+        for row in connection.execute(query):
+            if row.state == PENDING:
+                body = inflated(row.body, f"request {row.id}")
+                found.open.append(Pending(row.id, body, row.teacher))
+            else:
+                found.ended.append(row.id)
+    return found
+
+
+def failed(connection: Connection, plan_id: int, request_ids: Sequence[int]) -> dict[int, Outcome]:
+    """The plan's rows whose requests failed, among these, with what that makes of them."""
+    found = {}
+    for some in _chunks(request_ids):
+        query = (
+            select(rows.c.id, requests.c.state, requests.c.reason)
+            .join(requests, requests.c.id == rows.c.request_id)
+            .where(rows.c.plan_id == plan_id, requests.c.id.in_(some), requests.c.state.in_(ENDED))
+        )
+        for row in connection.execute(query):
+            found[row.id] = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
+    return found
+
+
+def _chunks(ids: Iterable[int]) -> Iterable[list[int]]:
+    every = list(ids)
+    return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))

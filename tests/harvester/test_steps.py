@@ -1,0 +1,459 @@
+"""Recipes of several steps, over HTTP: what follows from what, what is selected, what a kill or an edit asks again."""
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from harvester.collecting import Options, Progress, collect
+from harvester.errors import TeacherUnusable
+from harvester.exporting import export
+from harvester.recipe import Recipe
+from harvester.status import status
+from harvester.store import StoreReader
+
+from provider import Provider, last_line, serving  # isort: skip - helpers beside the tests
+
+SEEDS = 10
+
+
+def run(folder: Any, **options: Any) -> Progress:
+    return asyncio.run(collect(Recipe.load(folder.path), None, Options(**options)))
+
+
+def rows(folder: Any, step: str) -> list[Any]:
+    with StoreReader.open(folder.path / "harvest.db") as reader:
+        plan = reader.current_plan("toy")
+        assert plan is not None
+        return [row for row in reader.rows(plan) if row.step == step]
+
+
+def exported(folder: Any) -> list[dict[str, Any]]:
+    export(Recipe.load(folder.path), folder.path / "out")
+    found = [row for path in (folder.path / "out/data").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    return sorted(found, key=lambda row: str(row["seed"]))
+
+
+def step_of(body: dict[str, Any]) -> str:
+    """Every template of these tests begins with its step's name."""
+    return str(body["messages"][0]["content"]).split(maxsplit=1)[0]
+
+
+def asked(provider: Any) -> Counter[str]:
+    return Counter(map(step_of, provider.asked))
+
+
+def by_step(**answers: Callable[[dict[str, Any]], str]) -> Callable[[dict[str, Any]], str]:
+    return lambda body: answers[step_of(body)](body)
+
+
+@pytest.fixture
+def three(folder: Any, provider: Any) -> Any:
+    """draft → grade (a judge) → final."""
+    folder.write("draft.j2", "draft {{ text }}")
+    folder.write("grade.j2", "grade {{ text }}\n{{ steps.draft.text }}")
+    folder.write("final.j2", "final {{ text }} after {{ steps.draft.text }} with {{ steps.grade.score }}")
+    folder.data["steps"] = [
+        {"name": "draft", "prompt": "draft.j2"},
+        {"name": "grade", "kind": "judge", "prompt": "grade.j2"},
+        {"name": "final", "kind": "revise", "prompt": "final.j2"},
+    ]
+    folder.save()
+    provider.answer = by_step(
+        draft=lambda body: "about " + last_line(body),
+        grade=lambda _: '{"reason": "fine", "score": 4}',
+        final=lambda body: "revised " + last_line(body),
+    )
+    return folder
+
+
+def test_rows_go_through_every_step_and_come_out_as_the_last_answers(three: Any, provider: Any) -> None:
+    progress = run(three)
+    assert asked(provider) == {"draft": SEEDS, "grade": SEEDS, "final": SEEDS}
+    assert (progress.answered, progress.to_ask, progress.accepted) == (3 * SEEDS, 3 * SEEDS, SEEDS)
+    found = exported(three)
+    assert [row["step"] for row in found] == ["final"] * SEEDS
+    assert found[0]["messages"][-1]["content"] == (
+        "revised final seed 0 after about draft seed 0 with 4"  # what each template saw of the others
+    )
+    assert run(three).answered == 0
+
+
+def test_no_step_waits_for_the_step_before_it(three: Any, provider: Any) -> None:
+    three.data["teacher"]["limits"] = {"concurrency": 1}
+    three.save()
+    provider.latency_s = 0.05  # the first answer is on disk before the last question is put
+    run(three)
+    order = [step_of(body) for body in provider.asked]
+    assert order.index("final") < len(order) - 1 - order[::-1].index("draft")
+
+
+def test_a_judges_low_score_and_its_garbage_are_reasons_and_harm_nobody_else(three: Any, provider: Any) -> None:
+    said = {"0": '{"reason": "bad", "score": 1}', "1": "I like it", "2": '{"reason": "?", "score": "high"}'}
+    three.data["steps"][1] |= {"min_score": 3, "output": {"json_schema": "any.json", "repair": False}}
+    three.write("any.json", '{"type": ["object", "string"]}')
+    three.save()
+    usual = provider.answer
+    provider.answer = lambda body: (
+        said.get(last_line(body)[-1], usual(body)) if step_of(body) == "grade" else usual(body)
+    )
+    run(three)
+    reasons = Counter(row.outcome.drop_reason for row in rows(three, "grade"))
+    assert reasons == {None: SEEDS - 3, "low_score": 1, "output": 1, "no_score": 1}
+    assert asked(provider)["final"] == len(exported(three)) == SEEDS - 3
+
+
+def test_best_of_n_goes_on_and_only_it(three: Any, provider: Any) -> None:
+    three.data["steps"][0]["samples"] = 3
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 7  # so that samples differ in what is sent
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: f"take {body['seed']} of {last_line(body)}",
+        grade=lambda body: json.dumps({"reason": "", "score": {"7": 2, "8": 5, "9": 5}[last_line(body).split()[1]]}),
+        final=last_line,
+    )
+    run(three)
+    assert asked(provider) == {"draft": 3 * SEEDS, "grade": 3 * SEEDS, "final": SEEDS}
+    assert {row["messages"][-1]["content"].split("take ")[1][0] for row in exported(three)} == {"8"}
+
+
+def test_a_majority_is_of_equal_answers_and_ties_go_to_the_first(folder: Any, provider: Any) -> None:
+    folder.write("answer.j2", "answer {{ text }}")
+    folder.data["steps"] = [{"name": "answer", "prompt": "answer.j2", "samples": 5, "select": "majority"}]
+    folder.data["teacher"]["sampling"]["seed"] = 0
+    folder.save()
+    provider.answer = lambda body: ["a", "b", "b", "c", "a "][body["seed"]]
+    run(folder)
+    assert {row["messages"][-1]["content"] for row in exported(folder)} == {"a"}
+
+
+def test_a_judge_at_the_end_gives_the_score_and_drops_rows(three: Any, provider: Any) -> None:
+    del three.data["steps"][2]
+    three.data["steps"][1]["min_score"] = 3
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: "about " + last_line(body),
+        grade=lambda body: json.dumps({"reason": "", "score": int(last_line(body)[-1])}),
+    )
+    progress = run(three)
+    assert progress.accepted == 7
+    found = exported(three)
+    assert [(row["step"], row["score"]) for row in found] == [("draft", score) for score in range(3, 10)]
+    assert {len(row["terms"]) for row in found} == {1}
+
+
+def test_the_best_answer_is_the_datasets_where_the_judge_comes_last(three: Any, provider: Any) -> None:
+    del three.data["steps"][2]
+    three.data["steps"][0]["samples"] = 4
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: f"take {body['seed']}",
+        grade=lambda body: json.dumps({"reason": "", "score": -abs(int(last_line(body)[-1]) - 2)}),
+    )
+    run(three)
+    assert [row["messages"][-1]["content"] for row in exported(three)] == ["take 2"] * SEEDS
+    assert status(Recipe.load(three.path))["splits"]["train"]["rows"] == 8 * SEEDS
+
+
+def test_an_expanding_step_makes_new_seeds(folder: Any, provider: Any) -> None:
+    folder.write("think.j2", "think {{ text }}")
+    folder.write("answer.j2", "answer {{ question }} about {{ text }}")
+    folder.write("student.j2", "{{ question }}")
+    folder.data["steps"] = [
+        {"name": "think", "kind": "expand", "prompt": "think.j2"},
+        {"name": "answer", "prompt": "answer.j2"},
+    ]
+    folder.data["student"] = {"prompt": "student.j2"}
+    folder.save()
+    provider.answer = by_step(
+        think=lambda _: (
+            '```json\n{"questions": [{"question": "why?"}, {"question": "how?"}, {"question": "why?"}]}\n```'
+        ),
+        answer=lambda body: "reply to " + last_line(body),
+    )
+    run(folder)
+    assert asked(provider) == {"think": SEEDS, "answer": 2 * SEEDS}
+    found = exported(folder)
+    assert {row["messages"][0]["content"] for row in found} == {"why?", "how?"}
+    assert json.loads(found[0]["seed"]).keys() == {"question", "text"}
+    assert len({row["seed_id"] for row in found}) == 2 * SEEDS
+
+
+def test_an_answer_that_does_not_fit_its_schema_is_asked_for_once_more(folder: Any, provider: Any) -> None:
+    folder.write("answer.j2", "answer {{ text }}")
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    folder.data["steps"] = [{"name": "answer", "prompt": "answer.j2", "output": {"json_schema": schema}}]
+    folder.data["teacher"]["provider"] = "vllm"
+    folder.save()
+
+    def answer(body: dict[str, Any]) -> str:
+        number, again = int(body["messages"][0]["content"][-1]), len(body["messages"]) > 1
+        return '{"n": 1}' if number > 3 or (again and number > 1) else "sorry"
+
+    provider.answer = answer
+    run(folder)
+    assert len(provider.asked) == SEEDS + 4
+    sent = provider.asked[0]["response_format"]["json_schema"]
+    assert (sent["schema"], sent["strict"]) == (schema, False)
+    mends = [body["messages"] for body in provider.asked if len(body["messages"]) > 1]
+    assert {message[1]["content"] for message in mends} == {"sorry"}
+    assert all("not JSON" in messages[2]["content"] for messages in mends)
+    found = exported(folder)
+    assert len(found) == SEEDS - 2
+    assert {len(row["messages"]) for row in found} == {2}  # without what was said to get it mended
+    assert run(folder).answered == 0
+
+
+def test_an_edited_template_asks_again_only_what_depends_on_it(three: Any, provider: Any) -> None:
+    run(three)
+    provider.asked.clear()
+    three.write("final.j2", "final {{ text }}, otherwise")
+    run(three)
+    assert asked(provider) == {"final": SEEDS}
+    provider.asked.clear()
+    three.write("final.j2", "final {{ text }} after {{ steps.draft.text }} with {{ steps.grade.score }}")
+    run(three)
+    assert asked(provider) == {}
+    three.write("grade.j2", "grade {{ steps.draft.text }} {{ text }}")
+    run(three)
+    assert asked(provider) == {"grade": SEEDS}  # the same scores: the same last questions
+    assert len(exported(three)) == SEEDS
+
+
+def test_an_edited_rule_asks_for_what_it_lets_through(three: Any, provider: Any) -> None:
+    three.data["steps"][1]["min_score"] = 5
+    three.save()
+    assert run(three).answered == 2 * SEEDS
+    three.data["steps"][1]["min_score"] = 4
+    three.save()
+    provider.asked.clear()
+    run(three)
+    assert asked(provider) == {"final": SEEDS}
+    three.data["steps"][1]["min_score"] = 5
+    three.save()
+    assert run(three).answered == 0
+    assert exported(three) == []
+
+
+def test_one_added_seed_costs_one_request_a_step(three: Any, provider: Any) -> None:
+    run(three)
+    provider.asked.clear()
+    three.seeds("train.jsonl", ["a new one", *(f"seed {number}" for number in range(SEEDS))])
+    run(three)
+    assert asked(provider) == {"draft": 1, "grade": 1, "final": 1}
+    assert len(exported(three)) == SEEDS + 1
+
+
+def test_a_row_whose_next_question_cannot_be_put_is_dropped_alone(three: Any, provider: Any) -> None:
+    three.write("grade.j2", "grade {{ steps.draft.json.title }}")
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: "{}" if last_line(body)[-1] == "3" else json.dumps({"title": last_line(body)}),
+        grade=lambda _: '{"reason": "", "score": 4}',
+        final=lambda _: "done",
+    )
+    run(three)
+    assert asked(provider) == {"draft": SEEDS, "grade": SEEDS - 1, "final": SEEDS - 1}
+    (dropped,) = [row.outcome.drop_reason for row in rows(three, "draft") if not row.outcome.accepted]
+    assert dropped.startswith("render:grade: ")
+
+
+def test_rows_that_ask_the_same_share_one_request_at_every_step(three: Any, provider: Any) -> None:
+    three.seeds("train.jsonl", ["same"] * 6)
+    run(three)
+    assert asked(provider) == {"draft": 1, "grade": 1, "final": 1}
+    assert len(exported(three)) == 6
+
+
+def test_a_refused_request_of_one_row_does_not_hold_up_its_group(three: Any, provider: Any) -> None:
+    three.data["steps"][0]["samples"] = 2
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.save()
+    provider.script = lambda body, _: (
+        (400, {}, b'{"error": {"message": "no"}}') if (step_of(body), body["seed"]) == ("draft", 1) else None
+    )
+    run(three)
+    assert asked(provider) == {"draft": 2 * SEEDS, "grade": SEEDS, "final": SEEDS}
+    assert len(exported(three)) == SEEDS
+
+
+@pytest.fixture
+def judged_elsewhere(three: Any) -> Any:
+    with serving(Provider()) as judge:
+        three.data["judge"] = {
+            **three.data["teacher"], "base_url": judge.url, "model": "judge-1", "price": {"input": 10, "output": 10}
+        }  # fmt: skip
+        three.data["teacher"]["price"] = {"input": 1, "output": 1}
+        three.data["terms"]["judge"] = {"license": "MIT"}
+        three.save()
+        judge.answer = lambda _: '{"reason": "", "score": 4}'
+        three.judge = judge
+        yield three
+
+
+def test_each_teacher_has_its_own_price_and_terms(judged_elsewhere: Any, provider: Any) -> None:
+    progress = run(judged_elsewhere)
+    assert asked(provider) == {"draft": SEEDS, "final": SEEDS}
+    assert asked(judged_elsewhere.judge) == {"grade": SEEDS}
+    assert {body["model"] for body in judged_elsewhere.judge.asked} == {"judge-1"}
+    assert progress.spent_usd == pytest.approx(SEEDS * 15 * (2 + 10) / 1e6)
+    (terms,) = {tuple(sorted(one["teacher"] for one in row["terms"])) for row in exported(judged_elsewhere)}
+    assert terms == ("judge", "teacher")
+
+
+def test_a_teacher_that_is_unusable_stops_alone(judged_elsewhere: Any, provider: Any) -> None:
+    judged_elsewhere.judge.script = lambda *_: (401, {}, b'{"error": {"message": "no key"}}')
+    with pytest.raises(TeacherUnusable, match=r"^judge: .*no key"):
+        run(judged_elsewhere)
+    assert asked(provider) == {"draft": SEEDS}  # all that could be asked without the judge
+    judged_elsewhere.judge.script = lambda *_: None
+    run(judged_elsewhere)
+    assert asked(provider) == {"draft": SEEDS, "final": SEEDS}
+
+
+def test_a_limit_counts_requests_of_every_step(three: Any, provider: Any) -> None:
+    assert run(three, limit=7).answered == 7
+    assert run(three, limit=7).answered == 7
+    assert len(provider.asked) == 14
+    run(three)
+    assert asked(provider) == {"draft": SEEDS, "grade": SEEDS, "final": SEEDS}
+
+
+def start(folder: Any) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "harvester", "collect", str(folder.path), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("chance", range(3))
+def test_killed_at_random_nothing_stored_is_asked_again(three: Any, provider: Any, chance: int) -> None:
+    three.seeds("train.jsonl", [f"seed {number}" for number in range(40)])
+    three.data["steps"][0]["samples"] = 2
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.save()
+    usual = provider.answer
+    provider.answer = lambda body: f"take {body['seed']}" if step_of(body) == "draft" else usual(body)
+    provider.latency_s = 0.01
+    whole = 2 * 40 + 2 * 40 + 40
+    random.seed(chance)
+    asked_before, stored, again = 0, 0, 0
+    for at in sorted(random.sample(range(10, whole - 10), 3)):
+        process = start(three)
+        with contextlib.suppress(AssertionError):  # it may be done before
+            provider.wait_until_asked(asked_before + at // 3 + 1, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        asked_before = len(provider.asked)
+    process = start(three)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    again = json.loads(out)["maybe_asked_again"]
+    times = Counter(json.dumps(body, sort_keys=True) for body in provider.asked)
+    assert len(times) == whole
+    assert sum(times.values()) - whole <= again
+    with StoreReader.open(three.path / "harvest.db") as reader:
+        plan = reader.current_plan("toy")
+        assert plan is not None
+        stored = sum(row.reply is not None for row in reader.rows(plan))
+    assert stored == whole
+    assert len(exported(three)) == 40
+    assert run(three).answered == 0
+
+
+def test_check_shows_the_steps_and_three_prompts_of_each(three: Any, harvester: Any) -> None:
+    code, out, _ = harvester("check", three.path)
+    assert code == 0
+    assert "   └─ grade (judge): 3 to 10 requests to teacher" in out
+    assert out.count("--- prompt") == 9
+    assert "final seed 0 after \u2039draft.text\u203a with 0" in out
+    code, out, _ = harvester("check", three.path, "--json")
+    assert json.loads(out)["requests"] == 3 * SEEDS
+
+
+def test_terms_of_every_teacher_that_is_asked_must_pass(judged_elsewhere: Any, harvester: Any) -> None:
+    del judged_elsewhere.data["terms"]["judge"]
+    judged_elsewhere.save()
+    code, _, errors = harvester("collect", judged_elsewhere.path)
+    assert code == 4
+    assert "judge" in errors
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "draft"}, "steps.1.name: draft is the name of an earlier step"),
+        ({"of": "nobody"}, "steps.1.of: nobody is no earlier step; there are: seeds, draft"),
+        ({"of": "seeds"}, "steps.1.of: a judge reads an earlier step's answers"),
+        ({"teacher": "alice"}, "steps.1.teacher: no teacher alice; the recipe has: teacher"),
+        ({"samples": 2}, "steps.1: samples: a judge is asked once about each row"),
+        ({"select": "majority"}, "steps.1: select: a judge selects by all or best_of_n"),
+        ({"kind": "generate", "min_score": 2}, "steps.1: min_score: is for judges"),
+        ({"kind": "generate", "select": "best_of_n"}, "steps.1: select: best_of_n needs scores"),
+        ({"output": {"json_schema": "gone.json"}}, "steps.1.output.json_schema: there is no file"),
+        ({"kind": "jugde"}, "steps.1.kind"),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused_in_one_line(three: Any, harvester: Any, change: Any, says: str) -> None:
+    three.data["steps"][1] |= change
+    three.save()
+    code, _, errors = harvester("check", three.path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert says in errors
+
+
+def test_a_recipe_of_judges_alone_is_refused(folder: Any, harvester: Any) -> None:
+    folder.data["steps"] = [{"name": "think", "kind": "expand", "prompt": "answer.j2"}]
+    folder.save()
+    assert "none of them gives answers" in harvester("check", folder.path)[2]
+
+
+@pytest.mark.parametrize("select", ["all", "first_accepted"])
+def test_accept_stops_at_so_many_rows_and_goes_on_from_them(folder: Any, provider: Any, select: str) -> None:
+    folder.write("answer.j2", "answer {{ text }}")
+    folder.seeds("train.jsonl", [f"seed {number}" for number in range(60)])
+    folder.data["steps"] = [
+        {
+            "name": "answer",
+            "prompt": "answer.j2",
+            "samples": 2,
+            "select": select,
+            "verify": {"regex": {"pattern": "good"}},
+        }
+    ]
+    folder.data["teacher"]["sampling"]["seed"] = 0
+    folder.save()
+    provider.latency_s = 0.02
+    provider.answer = lambda body: "good" if int(last_line(body).split()[-1]) % 2 == 0 else "bad"
+    assert run(folder, accept=12).accepted_rows == len(exported(folder))
+    first = len(provider.asked)
+    assert 12 <= len(exported(folder)) < 30
+    assert first < 100
+    assert run(folder, accept=12).answered == 0
+    assert run(folder, accept=15).accepted_rows >= 15
+    assert run(folder, accept=10_000).accepted_rows == len(exported(folder)) == (60 if select == "all" else 30)
+
+
+def test_accept_counts_groups_that_a_judge_selects_from(three: Any, provider: Any) -> None:
+    del three.data["steps"][2]
+    three.data["steps"][0] |= {"samples": 3, "output": {"json_schema": {"type": "object"}}}
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: '{"again": 1}' if len(body["messages"]) > 1 else "no JSON" if body["seed"] else "{}",
+        grade=lambda _: '{"reason": "", "score": 4}',
+    )
+    assert run(three, accept=10_000).accepted_rows == len(exported(three)) == SEEDS

@@ -1,0 +1,66 @@
+"""citations: what is quoted stands in the source."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harvester.records import Check
+
+Judged = Callable[..., Check]
+SOURCE = "The council met on Monday.\nIt \u201cdid not agree\u201d on the budget \u2014 a first in ten years, the mayor\u2019s office said."
+SEED = {"text": SOURCE}
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed"),
+    [
+        ("The text says \u201cThe council met on Monday.\u201d", True),
+        ('It says "council met on Monday", no more.', True),
+        ("Sie schreibt: \u201eThe council met on Monday\u201c", True),
+        ("Il dit \u00abthe mayor's office said\u00bb", True),
+        ("\u300cThe council met on Monday\u300d", True),
+        ('"on the budget - a first in ten years,"', True),
+        ("\"Monday. It 'did not agree' on the budget\"", False),  # single marks are another thing
+        ('"The council met on Tuesday"', False),
+        ('"The council met on Monday" and "nobody was there at all"', False),
+        ('"council met on Mon"', False),  # cut inside a word
+        ('"the council met on Monday"', False),  # case is kept
+        ('The "budget" failed', False),  # too short for a quotation, so there is none
+        ('The "budget" failed: "The council met on Monday."', True),
+        ("The council met on Monday", False),
+        ("", False),
+        ('5" pipes\nand "The council met on Monday"', True),
+    ],
+)
+def test_every_quotation_in_marks_stands_in_the_source(judged: Judged, answer: str, passed: bool) -> None:
+    check = judged("citations", {"source": "text"}, answer, SEED)
+    assert check.passed is passed, check.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "settings", "passed"),
+    [
+        ('{"q": ["met on Monday", "a first"]}', {}, True),
+        ('{"q": "met on Monday"}', {}, True),
+        ('{"q": ["met on Monday", "met on Tuesday"]}', {}, False),
+        ('{"q": []}', {}, False),
+        ('{"q": []}', {"min": 0}, True),
+        ('{"q": ["met on Monday"]}', {"min": 2}, False),
+        ('{"q": [""]}', {}, False),
+        ('{"q": [7]}', {}, False),
+        ('{"p": []}', {"min": 0}, False),
+        ("met on Monday", {}, False),
+    ],
+)
+def test_a_field_lists_the_quotations(judged: Judged, answer: str, settings: dict[str, Any], passed: bool) -> None:
+    assert judged("citations", {"source": "text", "field": "q", **settings}, answer, SEED).passed is passed
+
+
+def test_how_long_a_quotation_is_can_be_said(judged: Judged) -> None:
+    assert judged("citations", {"source": "text", "min_words": 1}, 'The "budget".', SEED).passed
+    assert not judged("citations", {"source": "text", "min_words": 1}, 'The "bridge".', SEED).passed
+
+
+def test_a_seed_without_the_source_fails(judged: Judged) -> None:
+    assert "no text field" in str(judged("citations", {"source": "text", "min": 0}, "x", {}).reason)
