@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -135,6 +136,9 @@ def _files(path: Path) -> list[Path]:
 
 def _load(path: Path, cache: str) -> Any:
     bars, loudness = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
+    of_cards = logging.getLogger("huggingface_hub.repocard")
+    level = of_cards.level
+    of_cards.setLevel(logging.CRITICAL)
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what is wrong is said below, once
     try:
@@ -144,6 +148,7 @@ def _load(path: Path, cache: str) -> Any:
         raise BadInput(f"{path}: cannot be loaded ({_one_line(_innermost(error))}); export it again") from error
     finally:
         datasets.logging.set_verbosity(loudness)
+        of_cards.setLevel(level)
         if bars:
             datasets.enable_progress_bars()
 

@@ -39,7 +39,7 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
     count = 0
     with StoreReader.open(store.path) as reader:
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)):
-            store.apply(_judged(page, rules))
+            store.apply(_judged(page, rules, again=everything))
             count += len(page)
     store.plan_judged(plan_id, rules.digest)
     return count
@@ -78,9 +78,9 @@ def _known(row: StoredRow) -> Outcome | None:
     return row.outcome
 
 
-def _judged(rows: Sequence[StoredRow], rules: Rules) -> list[Judged]:
+def _judged(rows: Sequence[StoredRow], rules: Rules, *, again: bool = False) -> list[Judged]:
     def judge(row: StoredRow) -> Judged:
-        return Judged(row.id, rules.digest, rules.judge_row(row)[1])
+        return Judged(row.id, rules.digest, rules.judge_row(row, again=again)[1], rules.is_slow(row.step))
 
     if not any(rules.is_slow(row.step) for row in rows):
         return [judge(row) for row in rows]

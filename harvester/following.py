@@ -84,7 +84,7 @@ class Following:
         judged = []
         for row in rows:
             outcome = self._rules.judge(row.step, answers[row.request_id], row.seed)
-            judged.append(Judged(row.row, self._rules.digest, outcome))
+            judged.append(Judged(row.row, self._rules.digest, outcome, self._rules.is_slow(row.step)))
             # Approximate while several threads count; what is exact is in the store.
             self._progress.accepted += outcome.accepted and self._rules.step_of(row.step) == self._last
         return judged

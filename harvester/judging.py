@@ -67,12 +67,17 @@ class Rules:
         failed = next((check.name for check in checks if not check.passed), None)
         return _of_kind(rules.step, Outcome(failed is None, failed and f"verify:{failed}", checks), text)
 
-    def judge_row(self, row: StoredRow) -> tuple[Answer, Outcome]:
-        """Read a row's reply and check it; a row without one is an answer that failed."""
+    def judge_row(self, row: StoredRow, *, again: bool = False) -> tuple[Answer, Outcome]:
+        """Read a row's reply and check it; a row without one is an answer that failed.
+
+        What took long is kept with the row, and not done again for the same rules unless `again` asks for it.
+        """
         if row.reply is None:
             return NO_ANSWER, Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
         answer = parse(row.reply.raw)
-        return answer, self.judge(row.step, answer, row.seed)
+        if again or row.rules != self.digest or row.outcome is None or not self.is_slow(row.step):
+            return answer, self.judge(row.step, answer, row.seed)
+        return answer, row.outcome
 
 
 def rules_digest(recipe: Recipe, *steps: Step) -> str:

@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harvester.balance import Balance, balance
 from harvester.collecting import default_store, nothing_yet
 from harvester.judging import rules_digest
+from harvester.parsing import parse
 from harvester.pricing import usd
-from harvester.recipe import Recipe
+from harvester.recipe import REPAIR, SEEDS, Recipe
 from harvester.store import Counts, RunState, StoreReader
 from harvester.store.lock import holder
 from harvester.store.writing import KILLED
+
+LOOKED_AT = 5000
+"""Rows whose seeds the balance is made of: the newest, so that a million make `status` no slower."""
+ANSWERS_LOOKED_AT = 500
 
 
 def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
@@ -26,6 +32,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
+        found = _balance(recipe, reader, plan_id)
         rejudged = reader.count_unjudged(plan_id, rules_digest(recipe))
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
@@ -35,6 +42,9 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "store": str(path),
         "requests": dict(counts.requests),
         "splits": _splits(counts),
+        "steps": _steps(recipe, counts),
+        "balance": {name: dict(shares) for name, shares in found.fields.items()},
+        "warnings": list(found.warnings),
         "judged_by_other_rules": rejudged,
         "failures": dict(counts.failures),
         "usd": usd(counts.spent_nusd),
@@ -43,6 +53,16 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "running": _running(writer, run),
         "last_run": run and _last(run, writer),
     }
+
+
+def _balance(recipe: Recipe, reader: StoreReader, plan_id: int) -> Balance:
+    roots = [step.name for step in recipe.readers(SEEDS)]
+    last = recipe.last_word.name
+    asked = reader.seeds_of(plan_id, roots, accepted=False, limit=LOOKED_AT)
+    accepted = reader.seeds_of(plan_id, [last, last + REPAIR], accepted=True, limit=LOOKED_AT)
+    answers = [recipe.answer_step.name, recipe.answer_step.name + REPAIR]
+    said = reader.accepted_replies(plan_id, answers, limit=ANSWERS_LOOKED_AT)
+    return balance(asked, accepted, (parse(raw).text for raw in said))
 
 
 def watch(recipe: Recipe, store: Path | None = None, *, every_s: float = 2.0) -> Iterator[dict[str, Any]]:
@@ -75,6 +95,21 @@ def _last(run: RunState, writer: dict[str, Any] | None) -> dict[str, Any]:
         "outcome": outcome,
         "progress": run.progress,
     }
+
+
+def _steps(recipe: Recipe, counts: Counts) -> dict[str, Any]:
+    """Rows of train by step, where there are several; a second attempt is a row of its own."""
+    names = [step.name + suffix for step in recipe.steps for suffix in ("", REPAIR)]
+    steps: dict[str, Any] = {name: {"rows": 0, "accepted": 0, "dropped": {}} for name in names}
+    for (step, accepted, reason), number in counts.steps.items():
+        if step not in steps:
+            continue
+        steps[step]["rows"] += number
+        if accepted:
+            steps[step]["accepted"] += number
+        elif accepted is not None:
+            steps[step]["dropped"][reason] = number
+    return {name: step for name, step in steps.items() if step["rows"]} if len(recipe.steps) > 1 else {}
 
 
 def _splits(counts: Counts) -> dict[str, Any]:

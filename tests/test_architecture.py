@@ -45,6 +45,7 @@ running
 collecting
 questions
 exporting foreseeing
+balance
 estimating status starting known
 cli
 __main__

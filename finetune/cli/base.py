@@ -42,7 +42,14 @@ def main() -> None:
     # no tokenizer threads to be forked away from.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sys.exit(_run())
+    code = _run()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # All is written. Seen: the threads of a process group that is still referred to end the interpreter, as it
+        # leaves, by `terminate`, and torchrun takes that for a failure of the run.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run() -> int:

@@ -124,12 +124,17 @@ def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any
     """
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
     try:
-        click.echo(json.dumps(result, ensure_ascii=not unicode) if as_json else tame(text(result)))
+        click.echo(json.dumps(result, ensure_ascii=not unicode) if as_json else _coloured(tame(text(result))))
     except BrokenPipeError:
         raise
     except OSError as error:
         _drop_output()
         raise BadInput(f"stdout: cannot be written: {error.strerror}; send the result elsewhere") from None
+
+
+def _coloured(text: str) -> str:
+    """Warnings in red; click takes colours out where nobody would see them."""
+    return "\n".join(click.style(line, fg="red") if line.startswith("WARNING: ") else line for line in text.split("\n"))
 
 
 # --- arguments

@@ -81,6 +81,7 @@ def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_jso
         "rows": dict(exported.rows),
         "dropped": dict(exported.dropped),
         "waiting": exported.waiting,
+        "pairs": dict(exported.pairs),
     }
     show(result, as_json=as_json, text=texts.export)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harvester.collecting import Progress
 
+WARNING = "WARNING"
+"""Begins a line that nobody should read over."""
 HOST_ONLY = "the model's licence"
 
 
@@ -108,6 +110,13 @@ def status(result: dict[str, Any]) -> str:
     for split, of_split in result["splits"].items():
         lines.append(f"  {split}: {of_split['rows']} rows, {of_split['accepted']} accepted")
         lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
+    for step, of_step in result["steps"].items():
+        lines.append(f"  step {step}: {of_step['rows']} rows, {of_step['accepted']} accepted")
+        lines += [f"    {count} dropped: {reason}" for reason, count in of_step["dropped"].items()]
+    for field, classes in result["balance"].items():
+        shares = ", ".join(f"{value} {accepted} of {asked}" for value, (asked, accepted) in classes.items())
+        lines.append(f"  accepted by {field}: {shares}")
+    lines += [f"{WARNING}: {warning}" for warning in result["warnings"]]
     if result["judged_by_other_rules"]:
         lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
@@ -164,6 +173,8 @@ def export(result: dict[str, Any]) -> str:
     """Rows by split, and what was left out."""
     rows = ", ".join(f"{count} {split}" for split, count in result["rows"].items()) or "no rows"
     lines = [f"{result['path']}: {rows}"]
+    if result["pairs"]:
+        lines.append(f"  preference: {', '.join(f'{count} {split}' for split, count in result['pairs'].items())} pairs")
     lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
     if result["waiting"]:
         lines.append(f"  {result['waiting']} rows have no answer yet")

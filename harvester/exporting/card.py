@@ -25,13 +25,15 @@ def write_card(recipe: Recipe, folder: Path, exported: "Exported") -> None:
 
 def _metadata(recipe: Recipe, exported: "Exported") -> dict[str, Any]:
     files = [{"split": split, "path": f"data/{split}-*"} for split in SPLITS if exported.rows[split]]
+    pairs = [{"split": split, "path": f"preference/{split}-*"} for split in SPLITS if exported.pairs[split]]
+    default = {"config_name": "default", "description": f"rows sha256:{exported.sha256}", "data_files": files}
     return {
         "pretty_name": recipe.name,
         "tags": ["harvester", "distillation", "synthetic"],
         "task_categories": ["text-generation"],
         # `datasets` caches a local folder under its name and this block, whatever its files hold: without a digest of
         # the rows, a second export would give the rows of the first.
-        "configs": [{"config_name": "default", "description": f"rows sha256:{exported.sha256}", "data_files": files}],
+        "configs": [default, *([{"config_name": "preference", "data_files": pairs}] if pairs else [])],
     }
 
 
@@ -47,7 +49,7 @@ Answers of a teacher model, collected by Harvester for training a student.
 {_table(("split", "rows"), [(split, str(exported.rows[split])) for split in SPLITS if exported.rows[split]])}
 
 {_train(exported)} `test` holds every answer to the held-out seeds, accepted or not; it is for
-measuring, never for training.
+measuring, never for training.{_pairs(exported)}
 
 ## How it was made
 
@@ -67,6 +69,16 @@ measuring, never for training.
 
 These are facts with dates from a registry, not legal advice.
 """
+
+
+def _pairs(exported: "Exported") -> str:
+    if not exported.pairs.total():
+        return ""
+    counts = ", ".join(f"{exported.pairs[split]} {split}" for split in SPLITS if exported.pairs[split])
+    return (
+        f"\n\nThe config `preference` has pairs of the best and the worst answer to one question ({counts}):"
+        ' `load_dataset(path, "preference")`.'
+    )
 
 
 def _train(exported: "Exported") -> str:

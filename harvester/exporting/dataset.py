@@ -7,27 +7,27 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harvester.collecting import default_store, nothing_yet
 from harvester.errors import BadInput
+from harvester.exporting import preference
 from harvester.exporting.card import write_card
 from harvester.exporting.columns import Columns
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST, write_manifest
 from harvester.exporting.schema import SCHEMA
+from harvester.exporting.shards import SplitWriter
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoredRow, StoreReader
 from harvester.terms import with_rules
 
-BATCH_ROWS = 1000
-SHARD_ROWS = 200_000
-OURS = {MANIFEST, "README.md", "data"}
+OURS = {MANIFEST, "README.md", "data", preference.NAME}
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Exported:
     path: Path
     unfiltered: bool = False  # rejected answers are in train too
     rows: Counter[str] = field(default_factory=Counter)  # by split
+    pairs: Counter[str] = field(default_factory=Counter)  # by split, of the config `preference`
     asked: int = 0  # rows of train and dev that have their answer, or failed for good
     accepted: int = 0  # of them
     dropped: Counter[str] = field(default_factory=Counter)  # reason → rows left out of train and dev
@@ -103,22 +104,45 @@ def _require_replaceable(out: Path) -> None:
 
 
 def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported) -> None:
-    (folder / "data").mkdir(parents=True)
-    writers: dict[str, _SplitWriter] = {}
+    writers = _Writers(folder)
     columns = Columns(recipe)
-    for lineage in _settled(lineages(recipe, rows, Rules(recipe)), exported):
-        exported.count(lineage)
-        if not _is_kept(lineage, unfiltered=exported.unfiltered):
-            exported.dropped[lineage.outcome.drop_reason or "?"] += 1
-            continue
-        split = lineage.row.split
-        exported.rows[split] += 1
-        writers.setdefault(split, _SplitWriter(folder / "data", split)).add(columns.values(lineage))
-    for writer in writers.values():
-        writer.close()
-    exported.sha256 = _digest(folder / "data")
+    settled = _settled(lineages(recipe, rows, Rules(recipe)), exported)
+    for _, group in groupby(settled, key=lambda lineage: lineage.row.position):
+        of_seed = list(group)
+        for lineage in of_seed:
+            exported.count(lineage)
+            if _is_kept(lineage, unfiltered=exported.unfiltered):
+                exported.rows[lineage.row.split] += 1
+                writers.add("data", lineage.row.split, SCHEMA, columns.values(lineage))
+            else:
+                exported.dropped[lineage.outcome.drop_reason or "?"] += 1
+        if recipe.export.preference:
+            for split, values in preference.pairs(of_seed, columns):
+                exported.pairs[split] += 1
+                writers.add(preference.NAME, split, preference.PAIRS, values)
+    writers.close()
+    exported.sha256 = _digest(folder)
     write_manifest(recipe, folder, exported)
     write_card(recipe, folder, exported)
+
+
+class _Writers:
+    """The dataset's parquet files, by config and split."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "data").mkdir(parents=True)
+        self._by_name: dict[tuple[str, str], SplitWriter] = {}
+
+    def add(self, config: str, split: str, schema: pa.Schema, values: dict[str, Any]) -> None:
+        if (config, split) not in self._by_name:
+            (self._folder / config).mkdir(exist_ok=True)
+            self._by_name[config, split] = SplitWriter(self._folder / config, split, schema)
+        self._by_name[config, split].add(values)
+
+    def close(self) -> None:
+        for writer in self._by_name.values():
+            writer.close()
 
 
 def _settled(found: Iterable[Lineage | Ended], exported: Exported) -> Iterator[Lineage]:
@@ -141,46 +165,9 @@ def _is_kept(lineage: Lineage, *, unfiltered: bool) -> bool:
     return lineage.outcome.drop_reason is None or rejected_too
 
 
-class _SplitWriter:
-    """Writes one split's rows as parquet shards; their number is known, and put into the names, at the end."""
-
-    def __init__(self, folder: Path, split: str) -> None:
-        self._folder, self._split = folder, split
-        self._shards: list[Path] = []
-        self._writer: pq.ParquetWriter | None = None
-        self._in_shard = 0
-        self._batch: list[dict[str, Any]] = []
-
-    def add(self, values: dict[str, Any]) -> None:
-        self._batch.append(values)
-        if len(self._batch) == BATCH_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._batch:
-            return
-        if self._writer is None:
-            self._shards.append(self._folder / f"{self._split}-{len(self._shards):05d}")
-            self._writer = pq.ParquetWriter(self._shards[-1], SCHEMA, compression="zstd")
-            self._in_shard = 0
-        self._writer.write_table(pa.Table.from_pylist(self._batch, schema=SCHEMA))
-        self._in_shard += len(self._batch)
-        self._batch.clear()
-        if self._in_shard >= SHARD_ROWS:
-            self._writer.close()
-            self._writer = None
-
-    def close(self) -> None:
-        self._flush()
-        if self._writer:
-            self._writer.close()
-        for number, shard in enumerate(self._shards):
-            shard.rename(self._folder / f"{self._split}-{number:05d}-of-{len(self._shards):05d}.parquet")
-
-
 def _digest(folder: Path) -> str:
     files = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*.parquet")):
         with path.open("rb") as file:
             files.update(hashlib.file_digest(file, "sha256").digest())
     return files.hexdigest()

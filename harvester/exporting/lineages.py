@@ -8,7 +8,7 @@ from harvester.flowing import said
 from harvester.judging import Rules
 from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
-from harvester.selection import NOT_SELECTED, WAITING, Decided, Node, decide
+from harvester.selection import NOT_SELECTED, WAITING, Decided, Group, Node, decide
 from harvester.store import StoredRow
 from harvester.store.schema import EXHAUSTED, PENDING
 
@@ -22,6 +22,8 @@ class Lineage:
     outcome: Outcome
     made_from: tuple[StoredRow, ...]  # its ancestors, the first one first
     judged_by: tuple[StoredRow, ...]
+    group: Group  # of the answers to one question
+    verified: bool  # its own checks pass, whatever judges say
     steps: dict[str, Json]  # what templates see of the ancestors and the row itself
 
 
@@ -82,7 +84,8 @@ class _Tree:
             one.step.removesuffix(REPAIR): said(self._judged[one.id][0]) for one in chain if one.id in self._judged
         }
         if row.id not in self._judged:
-            return Lineage(row, None, Outcome(accepted=False, drop_reason=WAITING), chain[:-1], (), steps)
+            waiting = Outcome(accepted=False, drop_reason=WAITING)
+            return Lineage(row, None, waiting, chain[:-1], (), self._group(row), verified=False, steps=steps)
         answer, outcome = self._judged[row.id]
         reason = self._decided.reasons[row.id]
         if reason == NOT_SELECTED or outcome.accepted:
@@ -90,7 +93,20 @@ class _Tree:
         if reason and reason.startswith("of:"):
             outcome = replace(outcome, accepted=False, drop_reason=reason)
         judges = list(self._judges(row, self._recipe.answer_step))
-        return Lineage(row, answer, self._with_verdicts(outcome, judges), chain[:-1], tuple(judges), steps)
+        return Lineage(
+            row=row,
+            answer=answer,
+            outcome=self._with_verdicts(outcome, judges),
+            made_from=chain[:-1],
+            judged_by=tuple(judges),
+            group=self._group(row),
+            verified=self._judged[row.id][1].accepted,
+            steps=steps,
+        )
+
+    def _group(self, row: StoredRow) -> Group:
+        first = self._rows[row.parent] if row.step.endswith(REPAIR) and row.parent in self._rows else row
+        return first.parent, first.part
 
     def _chain(self, row: StoredRow) -> tuple[StoredRow, ...]:
         found = [row]

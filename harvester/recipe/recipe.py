@@ -48,6 +48,7 @@ class Export(Model):
 
     format: Literal["messages"] = "messages"
     split_by: Literal["seed"] = "seed"
+    preference: bool = Field(default=False, description="pairs of a better and a worse answer, as a second config")
 
 
 class DeclaredTerms(Model):

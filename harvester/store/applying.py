@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,7 +47,7 @@ class _Many:
 
 _REPLY = ("request_id", "teacher_id", "run_id", "raw", "sha256", "cost_nusd", "received_at", "other_model")
 _TOTAL = ("run_id", "teacher", "answered_nusd", "lost_nusd")
-_OUTCOME = ("id", "rules", "accepted", "drop_reason", "score", "vote")
+_OUTCOME = ("id", "rules", "accepted", "drop_reason", "score", "vote", "checks")
 _spend, _judge = insert(spending), insert(outcomes)
 _ADD_REPLIES = _Many(insert(replies).on_conflict_do_nothing(), *_REPLY)  # the first one stays
 _SPEND = _Many(
@@ -128,11 +129,15 @@ def _write_reported(connection: Connection, events: Sequence[Reported]) -> None:
 
 def _write_judged(connection: Connection, events: Sequence[Judged]) -> None:
     found = [
-        (event.row, event.rules, said.accepted, said.drop_reason, said.score, said.vote)
+        (event.row, event.rules, said.accepted, said.drop_reason, said.score, said.vote, _checks(event))
         for event in events
         for said in [event.outcome]
     ]
     _JUDGE.run(connection, found)
+
+
+def _checks(event: Judged) -> str | None:
+    return as_text([asdict(check) for check in event.outcome.checks]) if event.keep_checks else None
 
 
 _WRITE: dict[type, Callable[[Connection, Sequence[Any]], None]] = {

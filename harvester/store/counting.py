@@ -17,6 +17,7 @@ class Counts:
 
     requests: Mapping[str, int]  # by state
     rows: Mapping[str, int]  # by split
+    steps: Mapping[tuple[str, bool | None, str | None], int]  # (step, accepted, drop reason) of train; none: not judged
     judged: Mapping[tuple[str, bool, str | None], int]  # (split, accepted, drop reason)
     failures: Mapping[str, int]  # reason → requests
     spent_nusd: int  # by the whole store
@@ -26,7 +27,7 @@ class Counts:
 
 def count(connection: Connection, plan_id: int) -> Counts:
     """Totals of a plan; what is answered is not looked at one by one."""
-    judgement = (rows.c.split, outcomes.c.accepted, outcomes.c.drop_reason)
+    judgement = (rows.c.step, rows.c.split, outcomes.c.accepted, outcomes.c.drop_reason)
     of_rows = (
         select(*judgement, func.count())
         .outerjoin(outcomes, outcomes.c.id == rows.c.id)
@@ -45,15 +46,18 @@ def count(connection: Connection, plan_id: int) -> Counts:
         states.update({name: number, ANSWERED: -number})
         if reason is not None:
             failures[reason] += number
-    judged = {}
-    for split, accepted, why, number in connection.execute(of_rows):
+    judged, steps = Counter[tuple[str, bool, str | None]](), Counter[tuple[str, bool | None, str | None]]()
+    for step, split, accepted, why, number in connection.execute(of_rows):
         splits[split] += number
+        if split == "train":
+            steps[step, accepted if accepted is None else bool(accepted), why] += number
         if accepted is not None:
-            judged[split, bool(accepted), why] = number
+            judged[split, bool(accepted), why] += number
     return Counts(
         requests=dict(+states),
         rows=dict(splits),
-        judged=judged,
+        steps=dict(steps),
+        judged=dict(judged),
         failures=dict(failures),
         spent_nusd=int(connection.execute(spent).scalar_one()),
         minutes=round(connection.execute(seconds).scalar_one() / 60, 2),

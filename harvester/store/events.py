@@ -64,6 +64,7 @@ class Judged:
     row: int  # id in the table of rows
     rules: str
     outcome: Outcome
+    keep_checks: bool = False  # they took long to make
 
 
 Event = Replied | Unanswered | Known | Lost | Reported | Judged

@@ -11,7 +11,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
-from harvester.records import Json, Outcome
+from harvester.records import Check, Json, Outcome
 from harvester.store.conditions import unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.engine import explained, reading_engine
@@ -164,6 +164,27 @@ class StoreReader:
             for page in connection.execute(query).partitions(PAGE):
                 yield from map(_stored_row, page)
 
+    def seeds_of(self, plan_id: int, steps: Sequence[str], *, accepted: bool, limit: int) -> list[Mapping[str, Json]]:
+        """The seeds of the newest rows of train of these steps: of all that have come to an end, or the accepted."""
+        query = (
+            select(seeds.c.data)
+            .join(rows, rows.c.seed_id == seeds.c.seed_id)
+            .join(requests, requests.c.id == rows.c.request_id)
+            .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+            .where(rows.c.plan_id == plan_id, rows.c.step.in_(steps), rows.c.split == "train")
+            .where(outcomes.c.accepted if accepted else requests.c.state != PENDING)
+            .order_by(rows.c.id.desc())
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return [json.loads(data) for data in connection.execute(query).scalars()]
+
+    def accepted_replies(self, plan_id: int, steps: Sequence[str], *, limit: int) -> list[bytes]:
+        """The newest accepted replies of train of these steps."""
+        query = _rows_query(answered=True).where(rows.c.plan_id == plan_id, rows.c.step.in_(steps))
+        query = query.where(rows.c.split == "train", outcomes.c.accepted).order_by(rows.c.id.desc()).limit(limit)
+        return [row.reply.raw for row in self._stream(query) if row.reply]
+
     def counts(self, plan_id: int) -> Counts:
         """Totals for `status`."""
         with self._reading() as connection:
@@ -190,6 +211,7 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
             teachers.c.name, teachers.c.provider, teachers.c.terms,
             outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
+            outcomes.c.checks,
         )
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
@@ -214,7 +236,8 @@ def inflated(blob: bytes, what: str) -> bytes:
 def _outcome(row: Row[tuple[object, ...]]) -> Outcome | None:
     if row.rules is None:
         return None
-    return Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
+    checks = tuple(Check(**check) for check in json.loads(row.checks or "[]"))
+    return Outcome(bool(row.accepted), row.drop_reason, checks, row.score, row.vote)
 
 
 def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:

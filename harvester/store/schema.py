@@ -122,6 +122,7 @@ outcomes = Table(
     Column("drop_reason", Text),
     Column("score", Float),
     Column("vote", Text),
+    Column("checks", Text),  # JSON, where they took long: exporting does not run them again
 )
 
 runs = Table(

@@ -5,12 +5,14 @@ import contextlib
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
@@ -457,3 +459,59 @@ def test_accept_counts_groups_that_a_judge_selects_from(three: Any, provider: An
         grade=lambda _: '{"reason": "", "score": 4}',
     )
     assert run(three, accept=10_000).accepted_rows == len(exported(three)) == SEEDS
+
+
+def test_what_takes_long_to_check_is_not_run_again_by_an_export(folder: Any, provider: Any) -> None:
+    folder.write("judge.py", "import pathlib\n\ndef count(answer, seed):\n    return 'answer' in answer, 'no'\n")
+    folder.data["steps"][0]["verify"] = {"python": "judge:count"}
+    folder.save()
+    recipe = Recipe.load(folder.path, trust=True)
+    asyncio.run(collect(recipe))
+    (checks,) = {tuple(check.name for check in row.outcome.checks) for row in rows(folder, "answer")}
+    assert checks == ("python",)
+    export(recipe, folder.path / "out")
+    first = [path.read_bytes() for path in (folder.path / "out/data").iterdir()]
+    store = folder.path / "harvest.db"
+    assert len(first) == 1
+    with contextlib.closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE outcomes SET accepted = 0, drop_reason = 'as stored'")
+    export(recipe, folder.path / "out")
+    assert not list((folder.path / "out/data").iterdir())
+
+
+def test_a_recipes_own_code_is_run_only_if_trusted(folder: Any, harvester: Any) -> None:
+    folder.write("judge.py", "def count(answer, seed):\n    return True\n")
+    folder.data["steps"][0]["verify"] = {"python": "judge:count"}
+    folder.save()
+    for command in ("check", "collect", "status"):
+        code, _, errors = harvester(command, folder.path)
+        assert code == 2
+        assert "--trust-recipe" in errors
+    assert harvester("collect", folder.path, "--trust-recipe")[0] == 0
+    assert harvester("status", folder.path, "--trust-recipe")[0] == 0
+
+
+def test_preference_pairs_are_the_best_and_the_worst_answer_to_one_question(three: Any, provider: Any) -> None:
+    del three.data["steps"][2]
+    three.data["steps"][0]["samples"] = 4
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.data["export"] = {"preference": True}
+    three.save()
+    scores = {"0": 2, "1": 5, "2": "none", "3": 3}
+    provider.answer = by_step(
+        draft=lambda body: "same" if last_line(body).endswith("seed 9") else f"take {body['seed']} {last_line(body)}",
+        grade=lambda body: json.dumps({"reason": "", "score": scores.get(last_line(body).removeprefix("take ")[0], 1)}),
+    )
+    run(three)
+    assert len(exported(three)) == SEEDS
+    (path,) = (three.path / "out/preference").iterdir()
+    pairs = pq.read_table(path).to_pylist()
+    assert len(pairs) == SEEDS - 1  # where all samples are the same there is nothing to prefer
+    for pair in pairs:
+        assert pair["chosen"][0]["content"].startswith("take 1 draft seed ")
+        assert pair["rejected"][0]["content"].startswith("take 0 draft seed ")
+        assert (pair["score_chosen"], pair["score_rejected"], len(pair["prompt"])) == (5, 2, 1)
+    loaded = datasets.load_dataset(str(three.path / "out"), "preference", split="train")
+    assert loaded.num_rows == SEEDS - 1
+    assert datasets.load_dataset(str(three.path / "out"), split="train").num_rows == SEEDS

@@ -17,5 +17,6 @@ def upgrade() -> None:
     op.create_index("rows_of_parent", "rows", ["parent"], sqlite_where=sa.text("parent IS NOT NULL"))
     op.add_column("outcomes", sa.Column("score", sa.Float))
     op.add_column("outcomes", sa.Column("vote", sa.Text))
+    op.add_column("outcomes", sa.Column("checks", sa.Text))
     op.add_column("runs", sa.Column("outstanding", sa.Text))
     op.execute("UPDATE runs SET price = '{\"teacher\":' || price || '}' WHERE price IS NOT NULL")
