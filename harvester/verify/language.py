@@ -62,7 +62,7 @@ _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+")
 
 
 def _finish(settings: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:  # noqa: ARG001 - see `Finish`
-    codes = [settings["is"]] if isinstance(settings["is"], str) else settings["is"]
+    codes = [settings["is"]] if isinstance(settings["is"], str | bool) else settings["is"]
     known = {label for label, _ in _rank("")} - {_NO_LANGUAGE}
     if not isinstance(codes, list):
         raise BadSettings(".is", f"must be a language, such as en, or a list of them, not {shown(codes)}")

@@ -14,7 +14,7 @@ def prepare(how: str = "") -> None:
         raise ImportError("no such thing")
 
 
-def run(what: str, argument: int = 0) -> object:
+def run(what: str, argument: int = 0) -> object:  # noqa: C901, PLR0911, PLR0912 - one line a deed
     if what != "pid" and "BEGUN" in os.environ:
         Path(os.environ["BEGUN"]).touch()
     if what == "pid":
@@ -35,7 +35,7 @@ def run(what: str, argument: int = 0) -> object:
     elif what == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif what == "print":
-        print('{"result": "forged"}', flush=True)
+        print('{"result": "forged"}', flush=True)  # noqa: T201 - the deed
         os.write(1, b'{"result": "forged"}\n')
     elif what == "environment":
         return sorted(os.environ)

@@ -128,7 +128,7 @@ def test_where_the_system_allows_no_sandbox_the_recipe_is_refused_with_its_words
     for name in ("bwrap", "choom"):
         (no_sandbox / name).write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
         (no_sandbox / name).chmod(0o755)
-    with pytest.raises(BadInput, match="does not work here: .*No permissions to create new namespace") as bad:
+    with pytest.raises(BadInput, match=r"does not work here: .*No permissions to create new namespace") as bad:
         resolve({"code": {"tests": "tests"}}, no_sandbox)
     assert "\n" not in str(bad.value)
 

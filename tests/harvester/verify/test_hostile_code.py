@@ -1,6 +1,5 @@
 """Code that means harm, really run: it learns nothing, reaches nothing, outlives nothing, and never passes."""
 
-import os
 import socket
 import time
 from pathlib import Path
@@ -233,8 +232,8 @@ def test_nothing_of_it_is_left_running() -> None:
 
 
 def test_nothing_is_left_open() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     for _ in range(3):
         run("x = 1")
         run("import os; os._exit(1)")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before

@@ -77,7 +77,7 @@ def test_a_key_is_a_function_of_the_text_and_can_be_stored(text: str, by: str) -
     assert key is None or key.encode("utf-8")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda one: st.lists(one), max_leaves=5))
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_layout_never_changes_a_json_vote(value: object) -> None:
     import json
 
