@@ -61,6 +61,8 @@ def audit(path: Path) -> Audit:
 def trace(path: Path, row_id: str) -> dict[str, Json]:
     """A row's whole way: seed, prompt, raw reply, the teacher and its terms of that day, the recipe's text of that day.
 
+    With it come the rows that it was made from, and those that were made from it: judges' verdicts, for example.
+
     Args:
         path: the store.
         row_id: the dataset's `row_id`, or a beginning of it that only one row has.
@@ -69,9 +71,26 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
         BadInput: no such row, or several.
         StoreUnusable: no store, or it cannot be read.
     """
-    query = (
+    with _reading(path) as connection:
+        by_name = rows.c.row_id.startswith(row_id, autoescape=True)
+        found = connection.execute(_trace_query().where(by_name).limit(2)).all()
+        if len(found) != 1:
+            what = "several rows begin with" if found else "no row begins with"
+            raise BadInput(f"{path}: {what} {row_id!r}; take the row_id of the dataset")
+        made_from = _ancestors(connection, found[0])
+        made_of_it = connection.execute(_trace_query().where(rows.c.parent == found[0].id).order_by(rows.c.id)).all()
+    whole = _traced(found[0])
+    return {
+        **whole,
+        "made_from": [_part(row) for row in made_from],
+        "led_to": [_part(row) for row in made_of_it],
+    }
+
+
+def _trace_query() -> Select[tuple[object, ...]]:
+    return (
         select(
-            rows.c.row_id, rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, rows.c.reference,
+            rows.c.id, rows.c.parent, rows.c.row_id, rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason, requests.c.attempts,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at, replies.c.run_id,
             teachers.c.name, teachers.c.provider, teachers.c.identity, teachers.c.terms, teachers.c.price,
@@ -82,15 +101,22 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
         .join(plans, plans.c.id == rows.c.plan_id)
         .outerjoin(replies, replies.c.request_id == requests.c.id)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
-        .where(rows.c.row_id.startswith(row_id, autoescape=True))
-        .limit(2)
     )  # fmt: skip
-    with _reading(path) as connection:
-        found = connection.execute(query).all()
-    if len(found) != 1:
-        what = "several rows begin with" if found else "no row begins with"
-        raise BadInput(f"{path}: {what} {row_id!r}; take the row_id of the dataset")
-    return _traced(found[0])
+
+
+def _ancestors(connection: Connection, row: Row[*tuple[Any, ...]]) -> list[Row[*tuple[Any, ...]]]:
+    """The rows that a row was made from, the first one first."""
+    found: list[Row[*tuple[Any, ...]]] = []
+    while row.parent is not None:
+        row = connection.execute(_trace_query().where(rows.c.id == row.parent)).one()
+        found.append(row)
+    return found[::-1]
+
+
+def _part(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
+    """What a row on the way adds: its own question and reply; the rest is the same as of the row that is traced."""
+    whole = _traced(row)
+    return {name: whole[name] for name in ("row_id", "step", "sample", "seed", "request", "body", "reply")}
 
 
 @contextmanager

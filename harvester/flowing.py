@@ -77,7 +77,7 @@ class Flow:
         for row in rows:
             answer = parse(replies[row.id])
             why = self.rules.judge(row.step, answer, row.seed.data).checks[0].reason
-            request = self.prompters[row.step].repair(trees.body(connection, row), answer.text, why or "")
+            request = self.prompters[row.step].repair(trees.body(connection, row), answer.text, why or "", row.sample)
             asked = Asked(row.step + REPAIR, row.teacher, [request], first_sample=row.sample)
             yield row.seed, _origin(row), [asked]
 

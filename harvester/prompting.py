@@ -41,10 +41,10 @@ class Prompter:
         messages = self.template.render(context)
         return [self._requester.request(messages, sample) for sample in range(self._samples)]
 
-    def repair(self, asked: bytes, answer: str, reason: str) -> Request:
+    def repair(self, asked: bytes, answer: str, reason: str, sample: int) -> Request:
         """The request for a second attempt: the same conversation, with the answer and what is wrong with it."""
         said = [{"role": "assistant", "content": answer}, {"role": "user", "content": MEND.format(reason=reason)}]
-        return self._requester.request([*json.loads(asked)["messages"], *said])
+        return self._requester.request([*json.loads(asked)["messages"], *said], sample)
 
 
 class Requester:

@@ -159,14 +159,24 @@ def verify(store: Path, result: dict[str, Any]) -> str:
 def trace(result: dict[str, Any]) -> str:
     """A row's way, from its seed to the recipe's text of that day."""
     lines = [f"{name}: {result[name]}" for name in ("row_id", "recipe", "step", "split", "sample", "seed", "reference")]
-    lines += [f"[{message['role']}] {message['content']}" for message in result["body"]["messages"]]
-    request, reply = result["request"], result["reply"]
+    lines += _asked(result)
+    for how, parts in (("made from", result["made_from"]), ("led to", result["led_to"])):
+        for part in parts:
+            lines += [f"--- {how} row {part['row_id']} of step {part['step']}", *_asked(part)]
+    lines.append("---")
+    return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
+
+
+def _asked(part: dict[str, Any]) -> list[str]:
+    """A row's question and what came back."""
+    lines = [f"[{message['role']}] {message['content']}" for message in part["body"]["messages"]]
+    request, reply = part["request"], part["reply"]
     lines.append(f"request {request['key']}: {request['state']} after {request['attempts']} attempts")
     if reply:
         lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "teacher", "terms", "price", "raw")]
     elif request["reason"]:
         lines.append(f"reason: {request['reason']}")
-    return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
+    return lines
 
 
 def export(result: dict[str, Any]) -> str:

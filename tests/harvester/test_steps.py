@@ -16,6 +16,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from harvester.auditing import audit
 from harvester.collecting import Options, Progress, collect
 from harvester.errors import TeacherUnusable
 from harvester.exporting import export
@@ -459,6 +460,7 @@ def test_accept_counts_groups_that_a_judge_selects_from(three: Any, provider: An
         grade=lambda _: '{"reason": "", "score": 4}',
     )
     assert run(three, accept=10_000).accepted_rows == len(exported(three)) == SEEDS
+    assert audit(three.path / "harvest.db").problems == ()
 
 
 def test_what_takes_long_to_check_is_not_run_again_by_an_export(folder: Any, provider: Any) -> None:
@@ -515,3 +517,18 @@ def test_preference_pairs_are_the_best_and_the_worst_answer_to_one_question(thre
     loaded = datasets.load_dataset(str(three.path / "out"), "preference", split="train")
     assert loaded.num_rows == SEEDS - 1
     assert datasets.load_dataset(str(three.path / "out"), split="train").num_rows == SEEDS
+
+
+def test_trace_walks_back_to_the_rows_that_a_row_was_made_from(judged_elsewhere: Any, harvester: Any) -> None:
+    run(judged_elsewhere)
+    row = exported(judged_elsewhere)[0]
+    code, out, _ = harvester("trace", row["row_id"], "--recipe", judged_elsewhere.path, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [part["step"] for part in found["made_from"]] == ["draft", "grade"]
+    assert [part["reply"]["teacher"]["name"] for part in found["made_from"]] == ["teacher", "judge"]
+    assert found["led_to"] == []
+    draft = found["made_from"][0]["row_id"]
+    _, out, _ = harvester("trace", draft, "--recipe", judged_elsewhere.path)
+    assert "--- led to row" in out
+    assert "[user] grade seed 0" in out
