@@ -90,7 +90,8 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
 def _trace_query() -> Select[tuple[object, ...]]:
     return (
         select(
-            rows.c.id, rows.c.parent, rows.c.row_id, rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, rows.c.reference,
+            rows.c.id, rows.c.parent, rows.c.row_id,
+            rows.c.step, rows.c.split, rows.c.sample, rows.c.seed_id, seeds.c.data, rows.c.reference,
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason, requests.c.attempts,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at, replies.c.run_id,
             teachers.c.name, teachers.c.provider, teachers.c.identity, teachers.c.terms, teachers.c.price,
