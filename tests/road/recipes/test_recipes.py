@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -131,8 +133,8 @@ def copy(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def rows(folder: Path, config: str = "data") -> list[dict[str, Any]]:
-    return [row for path in sorted((folder / config).glob("train-*")) for row in pq.read_table(path).to_pylist()]
+def rows(folder: Path, config: str = "data", split: str = "train") -> list[dict[str, Any]]:
+    return [row for path in sorted((folder / config).glob(f"{split}-*")) for row in pq.read_table(path).to_pylist()]
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -214,3 +216,29 @@ def test_a_recipe_runs_with_a_real_small_model(name: str, copy: Any) -> None:
     exported = export(recipe, folder / "out")
     assert exported.waiting == 0
     assert exported.rows.total() + exported.dropped.total() > 0
+
+
+@pytest.mark.parametrize("name", ["countdown", "reasoning"])
+def test_a_stranger_recounts_the_solutions(name: str, copy: Any, provider: Any) -> None:
+    folder = copy(name, base_url=provider.url, local=True, provider="vllm", sampling={"max_tokens": 50})
+    provider.answer = GOOD[name]["solve"]
+    asyncio.run(collect(Recipe.load(folder)))
+    export(Recipe.load(folder), folder / "out")
+    script = Path(__file__).parents[3] / "examples/check_solutions.py"
+
+    def recount() -> tuple[int, str]:
+        done = subprocess.run([sys.executable, script, folder / "out"], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    accepted = [*rows(folder / "out"), *(row for row in rows(folder / "out", split="test") if row["accepted"])]
+    assert recount() == (0, f"{len(accepted)} of {len(accepted)} accepted rows are right\n")
+    for path in (folder / "out/data").glob("train-*"):
+        table = pq.read_table(path)
+        seeds = [json.loads(text) for text in table["seed"].to_pylist()]
+        other = {"target": 9999} if name == "countdown" else {"result": "9999"}
+        wrong = [json.dumps(seed | other) for seed in seeds]
+        pq.write_table(table.set_column(table.schema.get_field_index("seed"), "seed", [wrong]), path)
+    assert recount()[0] == 1
+    for path in (folder / "out/data").iterdir():
+        path.unlink()
+    assert recount()[0] == 2
