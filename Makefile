@@ -58,6 +58,7 @@ reference: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/collect_overhead.py
+	$(BIN)/python benchmarks/steps_throughput.py
 	$(BIN)/python benchmarks/limit_use.py
 	$(BIN)/python benchmarks/store_growth.py
 	$(BIN)/python benchmarks/train_speed.py

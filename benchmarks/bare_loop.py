@@ -21,8 +21,8 @@ GROUP_S = 0.02
 """As Harvester's journal: so long a reply waits for company before the sync."""
 
 
-async def main(url: str, prompts: Path, store: Path, workers: int) -> None:
-    """Ask every line of `prompts`."""
+async def main(url: str, prompts: Path, store: Path, workers: int, steps: int) -> None:
+    """Ask every line of `prompts`; with several steps, ask about each answer in turn."""
     database = sqlite3.connect(store, check_same_thread=False)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=FULL")
@@ -33,11 +33,16 @@ async def main(url: str, prompts: Path, store: Path, workers: int) -> None:
 
     async def work(session: aiohttp.ClientSession) -> None:
         for line in lines:
-            messages = [{"role": "user", "content": json.loads(line)["text"]}]
-            body = json.dumps({"model": "toy-1", "messages": messages, "temperature": 0.7, "max_tokens": 256}).encode()
-            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
-                response.raise_for_status()
-                waiting.append((hashlib.sha256(body).hexdigest(), body, await response.read()))
+            text = asked_about = json.loads(line)["text"]
+            for step in range(steps):
+                body = request(text)
+                async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+                    response.raise_for_status()
+                    reply = await response.read()
+                waiting.append((hashlib.sha256(body).hexdigest(), body, reply))
+                if step + 1 < steps:
+                    said = json.loads(reply)["choices"][0]["message"]["content"]
+                    text = f"Step {step + 2}. {asked_about}\n{said}"
 
     def commit(group: list[tuple[str, bytes, bytes]]) -> None:
         with database:
@@ -57,5 +62,13 @@ async def main(url: str, prompts: Path, store: Path, workers: int) -> None:
     database.close()
 
 
+def request(text: str) -> bytes:
+    """The body that asks one question."""
+    messages = [{"role": "user", "content": text}]
+    return json.dumps({"model": "toy-1", "messages": messages, "temperature": 0.7, "max_tokens": 256}).encode()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] + "/chat/completions", Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))
+    URL, PROMPTS, STORE, AT_ONCE, *MORE = sys.argv[1:]
+    STEPS = int(MORE[0]) if MORE else 1
+    asyncio.run(main(URL + "/chat/completions", Path(PROMPTS), Path(STORE), int(AT_ONCE), STEPS))

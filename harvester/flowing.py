@@ -55,7 +55,7 @@ class Flow:
         followed = [row.id for row in mended]
         step_of = self.recipe.by_name
         read = [row for row in rows if self.recipe.readers(step_of[row.step].name)]
-        at_once = [row for row in read if self.recipe.selects(step_of[row.step]) == "all"]
+        at_once = [row for row in read if not self.recipe.competes(step_of[row.step])]
         followed += self._follow(connection, [row for row in at_once if outcomes[row.id].accepted])
         together = dict.fromkeys(row.position for row in read if row not in at_once)
         for position in together:
@@ -97,7 +97,7 @@ class Flow:
         """Whether a row's step selects among its rows, and this one was not followed yet."""
         step = self.recipe.by_name[name]
         readers = {reader.name for reader in self.recipe.readers(step.name)}
-        if not readers or self.recipe.selects(step) == "all":
+        if not readers or not self.recipe.competes(step):
             return False
         return not any(node.parent == row and node.step in readers for node in nodes)
 

@@ -207,6 +207,13 @@ class Recipe(Model):
         judged = any(reader.judges for reader in self.readers(step.name))
         return "all" if judged or step.judges or step.kind == "expand" else "first_accepted"
 
+    def competes(self, step: Step) -> bool:
+        """Whether a step's rows wait for others of their group before one of them goes on."""
+        answered = step
+        while answered.judges:
+            answered = self.by_name[self.read_by(answered)]
+        return self.selects(step) != "all" and answered.samples > 1
+
     @staticmethod
     def _answers(step: Step) -> bool:
         return step.kind in ("generate", "revise")

@@ -31,6 +31,12 @@ def test_overhead_beside_the_bare_loop() -> None:
     assert line["ratio_cpu"] > 0
 
 
+def test_three_steps_beside_the_bare_loop() -> None:
+    line = lines_of("steps_throughput.py", "--rows", 20, "--workers", 4, "--repeat", 1, "--latency-s", 0.001)
+    runs = line["steps_throughput"]["runs"]
+    assert len(runs["harvester"]) == len(runs["bare loop"]) == 1
+
+
 def test_a_slow_teacher() -> None:
     options = ("--requests", 0, "--slow-requests", 60, "--slow-workers", 20, "--peer-requests", 0)
     line = lines_of("collect_overhead.py", *options)["slow_teacher"]
