@@ -25,6 +25,7 @@ def catch_up(store: StoreWriter, recipe: Recipe, plan_id: int, rules: Rules) -> 
     flow = Flow.of(recipe, plan_id, rules)
     if not flow.leads_on:
         rejudge(store, plan_id, rules)
+        store.plan_judged(plan_id, rules.digest)
         return
     if store.plan_rules(plan_id) == rules.digest:
         while _follow_leftovers(store, flow, rules):
@@ -35,13 +36,15 @@ def catch_up(store: StoreWriter, recipe: Recipe, plan_id: int, rules: Rules) -> 
 
 
 def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool = False) -> int:
-    """Judge the stored replies of a plan that these rules have not judged, or all; returns how many rows that were."""
+    """Judge the stored replies of a plan that these rules have not judged, or all; returns how many rows that were.
+
+    It plans nothing: what they lead to is left to `catch_up`.
+    """
     count = 0
     with StoreReader.open(store.path) as reader:
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)):
             store.apply(_judged(page, rules, again=everything))
             count += len(page)
-    store.plan_judged(plan_id, rules.digest)
     return count
 
 

@@ -64,7 +64,8 @@ class Feeder:
             if len(self._following) < MOST_FOLLOWING:
                 self._queued.add(pending.request_id)
                 self._following.append(pending)
-                self._came_meanwhile.add(pending.request_id)
+                if self._reading:
+                    self._came_meanwhile.add(pending.request_id)
             else:
                 self._in_store = True
                 self._low.set()

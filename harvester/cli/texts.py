@@ -79,7 +79,7 @@ def low_high(bounds: tuple[float, float] | None) -> str:
     if bounds is None:
         return "unknown (state teacher.price and sampling.max_tokens)"
     low, high = (f"{value:.4f}" if isinstance(value, float) else f"{value:,}" for value in bounds)
-    return f"{low} to {high}"
+    return low if low == high else f"{low} to {high}"
 
 
 def teachers(result: dict[str, Any]) -> str:

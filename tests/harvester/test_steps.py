@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from harvester.auditing import audit
-from harvester.collecting import Options, Progress, collect
-from harvester.errors import TeacherUnusable
+from harvester.collecting import Options, Progress, collect, parse
+from harvester.errors import StoreUnusable, TeacherUnusable
 from harvester.exporting import export
+from harvester.flowing import Flow
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.store import StoreReader
@@ -532,3 +533,42 @@ def test_trace_walks_back_to_the_rows_that_a_row_was_made_from(judged_elsewhere:
     _, out, _ = harvester("trace", draft, "--recipe", judged_elsewhere.path)
     assert "--- led to row" in out
     assert "[user] grade seed 0" in out
+
+
+def test_parsing_anew_hides_nothing_that_is_still_to_follow(three: Any, provider: Any) -> None:
+    run(three)
+    three.data["steps"][1]["min_score"] = 5
+    three.save()
+    assert run(three).answered == 0
+    three.data["steps"][1]["min_score"] = 4
+    three.write("final.j2", "final and new {{ text }}")
+    three.save()
+    provider.asked.clear()
+    parse(Recipe.load(three.path))
+    run(three)
+    assert asked(provider) == {"final": SEEDS}
+
+
+@pytest.mark.parametrize("parsed", [False, True])
+def test_a_plan_that_was_not_followed_to_its_end_is_followed_by_the_next_run(
+    three: Any, provider: Any, monkeypatch: Any, parsed: bool
+) -> None:
+    run(three)
+    three.write("grade.j2", "grade anew {{ text }}")
+    three.save()
+    whole = Flow.pass_on
+
+    def killed(*_: Any) -> Any:
+        raise StoreUnusable("gone")
+
+    monkeypatch.setattr(Flow, "pass_on", killed)
+    provider.asked.clear()
+    with pytest.raises(StoreUnusable):
+        run(three)
+    assert asked(provider) == {}
+    monkeypatch.setattr(Flow, "pass_on", whole)
+    if parsed:
+        parse(Recipe.load(three.path))
+    run(three)
+    assert asked(provider) == {"grade": SEEDS}
+    assert len(exported(three)) == SEEDS
