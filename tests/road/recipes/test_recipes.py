@@ -242,3 +242,11 @@ def test_a_stranger_recounts_the_solutions(name: str, copy: Any, provider: Any) 
     for path in (folder / "out/data").iterdir():
         path.unlink()
     assert recount()[0] == 2
+
+
+@pytest.mark.slow
+def test_the_table_of_all_recipes_can_be_made_anew() -> None:
+    script = Path(__file__).parents[3] / "examples/try_recipes.py"
+    done = subprocess.run([sys.executable, script, "1", "8"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split("`")[1].split()[-1] for line in done.stdout.splitlines()[2:]] == list(recipes())
