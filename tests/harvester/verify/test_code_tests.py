@@ -72,7 +72,7 @@ def test_a_right_answer_passes_tests_of_every_kind(judged: Judged, tests: Any) -
         ),
         ("import numpy", None, "No module named 'numpy'"),
         ("lone \ud800", None, "the answer: "),
-        ("x = 1\0", None, "the answer: SyntaxError"),
+        ("x = 1\0", None, "the answer: "),  # which error depends on the version of Python
         ("class E(Exception):\n    def __str__(self): raise E\nraise E", None, "cannot say what it is"),
         ("raise ValueError('x' * 10000)", None, "ValueError: xxx"),
         (ADD, "", "the tests are empty"),
