@@ -70,7 +70,7 @@ class Run:
             self.progress.accepted_rows = store.accepted_rows(recipe, plan_id)
         rules = Rules(recipe)
         following = Following(recipe, reader, plan_id, rules, self.progress, count_accepted=counting)
-        self._journal = Journal(store, following, self._take, self._look_whether_all_is_done)
+        self._journal = Journal(store, following, self._take, self._look_whether_all_is_done, self._stop)
         self._lanes = {name: self._lane(name, teacher) for name, teacher in recipe.asked_teachers.items()}
         self._group: asyncio.TaskGroup | None = None
         self._stopped: Exception | None = None

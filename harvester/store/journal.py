@@ -57,6 +57,7 @@ class Journal:
         follower: Follower,
         on_commit: Callable[[list[Pending]], None],
         on_idle: Callable[[], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         """A journal.
 
@@ -65,9 +66,10 @@ class Journal:
             follower: looks inside what is stored.
             on_commit: told after every commit, with the requests that can be asked from now on.
             on_idle: called when everything is on disk and everything that follows from it is known.
+            on_error: told that a judge could not do its work; its rows stay unjudged.
         """
         self._store, self._follower = store, follower
-        self._on_commit, self._on_idle = on_commit, on_idle
+        self._on_commit, self._on_idle, self._on_error = on_commit, on_idle, on_error
         # An event leaves the queue when it is on disk, not when its commit begins: no cancellation can lose it.
         self._queue: deque[Event] = deque()
         self._further: Sequence[Event] = ()
@@ -158,6 +160,8 @@ class Journal:
         try:
             for event in await asyncio.get_running_loop().run_in_executor(self._judges, job):
                 self.put(event)
+        except Exception as error:  # noqa: BLE001 - a sandbox that is gone: what is in flight is stored first
+            self._on_error(error)
         finally:
             if task is not None:
                 self._jobs.discard(task)

@@ -18,9 +18,10 @@ import pytest
 
 from harvester.auditing import audit
 from harvester.collecting import Options, Progress, collect, parse
-from harvester.errors import StoreUnusable, TeacherUnusable
+from harvester.errors import StoppedEarly, StoreUnusable, TeacherUnusable
 from harvester.exporting import export
 from harvester.flowing import Flow
+from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.store import StoreReader
@@ -572,3 +573,24 @@ def test_a_plan_that_was_not_followed_to_its_end_is_followed_by_the_next_run(
     run(three)
     assert asked(provider) == {"grade": SEEDS}
     assert len(exported(three)) == SEEDS
+
+
+def test_a_sandbox_that_is_gone_stops_the_run_and_loses_no_answer(folder: Any, provider: Any, monkeypatch: Any) -> None:
+    folder.write("judge.py", "def fine(answer, seed):\n    return True\n")
+    folder.data["steps"][0]["verify"] = {"python": "judge:fine"}
+    folder.save()
+    recipe = Recipe.load(folder.path, trust=True)
+    whole = Rules.judge
+
+    def gone(*_: Any) -> Any:
+        raise StoppedEarly("no worker can be started")
+
+    monkeypatch.setattr(Rules, "judge", gone)
+    with pytest.raises(StoppedEarly, match="no worker"):
+        asyncio.run(collect(recipe))
+    monkeypatch.setattr(Rules, "judge", whole)
+    answered = len(provider.answered)
+    assert sum(row.reply is not None for row in rows(folder, "answer")) == answered > 0
+    asyncio.run(collect(recipe))
+    assert len(provider.asked) == SEEDS
+    assert all(row.outcome.accepted for row in rows(folder, "answer"))

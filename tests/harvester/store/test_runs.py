@@ -65,7 +65,7 @@ def ask(store: StoreWriter, run_id: int, request_ids: Sequence[int], *, judging:
             answered = [event.request_id for event in events if isinstance(event, Replied)]
             return [one for request_id in answered for one in judged(store.path, request_id)] if judging else []
 
-        journal = Journal(store, Looking(look), lambda _: None, lambda: None)
+        journal = Journal(store, Looking(look), lambda _: None, lambda: None, print)
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())
             for number in request_ids:

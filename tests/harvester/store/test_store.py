@@ -169,7 +169,7 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
             other.close()
             return []
 
-        journal = Journal(store, Looking(look), lambda _: None, lambda: None)
+        journal = Journal(store, Looking(look), lambda _: None, lambda: None, print)
         events = [reply(store, run, number) for number in range(1, 21)]
         async with asyncio.TaskGroup() as group:
             group.create_task(journal.run())
