@@ -71,7 +71,7 @@ class _Tree:
         answers = self._recipe.answer_step
         for row in self._rows.values():
             step = self._recipe.by_name[row.step]
-            if row.id in self._mended or step.judges:
+            if row.id in self._mended or (step.judges and self._is_about_answers(step)):
                 continue
             if step.name == answers.name:
                 yield self._lineage(row)

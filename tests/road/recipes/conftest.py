@@ -1,11 +1,10 @@
 """What the recipes' tests share: a shipped recipe as a folder of one's own, small, and somebody who answers it."""
 
 import asyncio
-import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from harvester.collecting import Progress, collect
 from harvester.estimating import estimate
 from harvester.exporting import Exported, export
 from harvester.recipe import Recipe
-from harvester.starting import init, recipes
+from harvester.starting import init
 from harvester.status import status
 
 from provider import Provider  # isort: skip - a helper beside the tests
@@ -46,7 +45,7 @@ class Shipped:
         """The step that asked: each has a system prompt of its own, and one at most has none."""
         return self._steps[_system(body["messages"])]
 
-    @property
+    @cached_property
     def _steps(self) -> dict[str | None, str]:
         return {_system(step.prompts[0]): step.name for step in estimate(self.recipe).steps}
 
@@ -100,18 +99,6 @@ def shipped(tmp_path: Path) -> Callable[..., Shipped]:
 
 
 @pytest.fixture
-def real_teacher_lines() -> Callable[[str], dict[str, Any]]:
-    """A recipe's text with its commented lines for a real teacher in force, as a user would put them there."""
-
-    def read(name: str) -> dict[str, Any]:
-        text = (recipes()[name] / "recipe.yaml").read_text(encoding="utf-8")
-        lines = [line[1:].removeprefix(" ") for line in text.splitlines() if line.startswith("#   ")]
-        return yaml.safe_load("\n".join(lines)) or {}
-
-    return read
-
-
-@pytest.fixture
 def as_golden() -> Callable[[str, str, list[dict[str, str]]], None]:
     """Compares messages with golden/RECIPE/STEP.txt; HARVESTER_WRITE_GOLDEN=1 writes it anew."""
 
@@ -124,23 +111,3 @@ def as_golden() -> Callable[[str, str, list[dict[str, str]]], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
-
-
-@pytest.fixture
-def runs_small(shipped: Callable[..., Shipped]) -> Callable[..., tuple[Shipped, Counter[str]]]:
-    """Collects a recipe from the embedded teacher, then again (asks nothing), and exports it."""
-
-    def run(name: str, **small: Any) -> tuple[Shipped, Counter[str]]:
-        copy = shipped(name, **small)
-        assert copy.collect().failed == 0
-        assert copy.collect().answered == 0
-        exported = copy.export()
-        assert exported.waiting == 0
-        return copy, Counter(exported.rows)
-
-    return run
-
-
-def verdict(score: float) -> str:
-    """What a judge says."""
-    return json.dumps({"reason": "because", "score": score})
