@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from harvester.flowing import Flow
 from harvester.judging import Rules
+from harvester.judging import is_unrenderable as _stuck
 from harvester.recipe import REPAIR, Recipe
 from harvester.records import Outcome
 from harvester.store import StoredRow, StoreReader, StoreWriter, trees
@@ -43,7 +44,9 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
     count = 0
     with StoreReader.open(store.path) as reader:
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)):
-            store.apply(_judged(page, rules, again=everything))
+            # What could not be rendered stays so until a plan is followed anew.
+            judged = [row for row in page if row.rules != rules.digest or not row.outcome or not _stuck(row.outcome)]
+            store.apply(_judged(judged, rules, again=everything))
             count += len(page)
     return count
 
@@ -52,7 +55,8 @@ def _follow_leftovers(store: StoreWriter, flow: Flow, rules: Rules) -> bool:
     """Judge what a kill left unjudged, with what it leads to; whether there was any."""
     found = False
     with StoreReader.open(store.path) as reader:
-        for page in _pages(reader.unjudged(flow.plan_id, rules.digest)):
+        left = chain(reader.unjudged(flow.plan_id, rules.digest), reader.unjudged_children(flow.plan_id, rules.digest))
+        for page in _pages(left):
             found = True
             judged = _judged(page, rules)
             outcomes = {event.row: event.outcome for event in judged}
@@ -66,11 +70,17 @@ def _follow_everything(store: StoreWriter, recipe: Recipe, flow: Flow, rules: Ru
         for name in (step.name, step.name + REPAIR):
             with StoreReader.open(store.path) as reader:
                 for page in _pages(reader.of_step(flow.plan_id, name)):
-                    store.apply(_judged([row for row in page if row.reply and row.rules != rules.digest], rules))
+                    stale = [row for row in page if row.reply and _is_stale(row, rules)]
+                    store.apply(_judged(stale, rules, again=True))
             with StoreReader.open(store.path) as reader:
                 for page in _pages(reader.of_step(flow.plan_id, name)):
                     outcomes = {row.id: outcome for row in page if (outcome := _known(row))}
                     store.apply_with([], lambda connection: flow.pass_on(connection, outcomes))  # noqa: B023 - at once
+
+
+def _is_stale(row: StoredRow, rules: Rules) -> bool:
+    """Whether other rules judged a row, or templates that have changed since could not be rendered with it."""
+    return row.rules != rules.digest or row.outcome is None or _stuck(row.outcome)
 
 
 def _known(row: StoredRow) -> Outcome | None:

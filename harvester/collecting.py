@@ -112,6 +112,7 @@ async def ran(
     """
     options = options or Options()
     _require_budget_can_be_kept(recipe, options)
+    _require_countable(recipe, options)
     bindings = _bindings(recipe)
     path = store or default_store(recipe)
     if options.say and (kind := network_file_system(path)):
@@ -166,6 +167,15 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
         if plan is None:
             raise nothing_yet(recipe, path)
         return rejudge(writer, plan[0], Rules(recipe), everything=True)
+
+
+def _require_countable(recipe: Recipe, options: Options) -> None:
+    """`--accept` counts rows that one judge has the last word about."""
+    judges = [step.name for step in recipe.readers(recipe.answer_step.name) if step.judges]
+    if options.accept is not None and len(judges) > 1:
+        raise BadInput(
+            f"{recipe.path}: --accept: {', '.join(judges)} judge the same answers; let each read the one before (of: …)"
+        )
 
 
 def _require_budget_can_be_kept(recipe: Recipe, options: Options) -> None:

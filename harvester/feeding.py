@@ -15,11 +15,12 @@ MOST_FOLLOWING = 5000
 
 
 class Allowance:
-    """How many requests a run may still hand out, over all of its teachers."""
+    """How many requests a run may still hand out, over all of its teachers, and which are in their queues."""
 
     def __init__(self, left: int) -> None:
         """An allowance of `left`."""
         self.left = left
+        self.queued: set[int] = set()  # of all lanes: two names may stand for one provider
 
 
 class Feeder:
@@ -41,7 +42,6 @@ class Feeder:
         self._plan_id, self._teacher, self._allowance = plan_id, teacher, allowance
         self._following: deque[Pending] = deque()
         self._planned: deque[Pending] = deque()
-        self._queued: set[int] = set()
         self._came_meanwhile: set[int] = set()  # while the store was read
         self._in_store = True  # there may be open requests that are neither here nor handed out
         self._reading = False
@@ -57,12 +57,12 @@ class Feeder:
 
     def add(self, following: Iterable[Pending]) -> None:
         """Take requests that follow from stored answers."""
-        known = {*self._store.mark.outstanding, *self._queued}
+        known = {*self._store.mark.outstanding, *self._allowance.queued}
         for pending in following:
             if pending.request_id in known:  # of another row, too
                 continue
             if len(self._following) < MOST_FOLLOWING:
-                self._queued.add(pending.request_id)
+                self._allowance.queued.add(pending.request_id)
                 self._following.append(pending)
                 if self._reading:
                     self._came_meanwhile.add(pending.request_id)
@@ -88,7 +88,7 @@ class Feeder:
                 return None
             if queue := self._following or self._planned:
                 pending = queue.popleft()
-                self._queued.discard(pending.request_id)
+                self._allowance.queued.discard(pending.request_id)
                 self._allowance.left -= 1
                 self._store.mark.hand_out(pending.request_id)
                 if len(self._planned) < READ_AHEAD // 2:
@@ -122,7 +122,7 @@ class Feeder:
 
     async def _read(self, after: int) -> list[Pending]:
         """The store's next open requests; those that are new go into the queue."""
-        known = {*self._store.mark.outstanding, *self._queued}
+        known = {*self._store.mark.outstanding, *self._allowance.queued}
         self._came_meanwhile.clear()
         size = min(READ_AHEAD, self._allowance.left)
         batch = await asyncio.get_running_loop().run_in_executor(
@@ -132,6 +132,6 @@ class Feeder:
         known |= self._came_meanwhile
         new = [pending for pending in batch if pending.request_id not in known]
         self._planned += new
-        self._queued.update(pending.request_id for pending in new)
+        self._allowance.queued.update(pending.request_id for pending in new)
         self._changed.set()
         return batch

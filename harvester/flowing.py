@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from harvester.errors import BadInput
-from harvester.judging import FORM, Rules, as_json, new_seeds
+from harvester.judging import FORM, RENDER, Rules, as_json, new_seeds
 from harvester.parsing import parse
 from harvester.prompting import Prompter
 from harvester.recipe import REPAIR, Recipe, Step
@@ -55,9 +55,10 @@ class Flow:
         followed = [row.id for row in mended]
         step_of = self.recipe.by_name
         read = [row for row in rows if self.recipe.readers(step_of[row.step].name)]
-        at_once = [row for row in read if not self.recipe.competes(step_of[row.step])]
-        followed += self._follow(connection, [row for row in at_once if outcomes[row.id].accepted])
-        together = dict.fromkeys(row.position for row in read if row not in at_once)
+        competing = {row.id for row in read if self.recipe.competes(step_of[row.step])}
+        going = [row for row in read if row.id not in competing and outcomes[row.id].accepted]
+        followed += self._follow(connection, going)
+        together = dict.fromkeys(row.position for row in read if row.id in competing)
         for position in together:
             # Whom the selection takes may have no question to be put next: then it takes another.
             while chosen := self._selected(connection, position):
@@ -84,22 +85,21 @@ class Flow:
     # --- next steps
 
     def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
-        nodes = trees.nodes(connection, self.plan_id, position)
+        nodes = trees.nodes(connection, self.plan_id, position, self.rules.digest)
         reasons = decide(self.recipe, nodes).reasons
+        followed = {(node.parent, node.step) for node in nodes}
         chosen = [
-            node.id
-            for node in nodes
-            if reasons.get(node.id, "") is None and self._follows_a_selection(node.step, node.id, nodes)
+            node.id for node in nodes if reasons.get(node.id, "") is None and self._follows_a_selection(node, followed)
         ]
         return trees.rows_by_id(connection, chosen)
 
-    def _follows_a_selection(self, name: str, row: int, nodes: Sequence[Node]) -> bool:
+    def _follows_a_selection(self, node: Node, followed: set[tuple[int | None, str]]) -> bool:
         """Whether a row's step selects among its rows, and this one was not followed yet."""
-        step = self.recipe.by_name[name]
-        readers = {reader.name for reader in self.recipe.readers(step.name)}
+        step = self.recipe.by_name[node.step]
+        readers = self.recipe.readers(step.name)
         if not readers or not self.recipe.competes(step):
             return False
-        return not any(node.parent == row and node.step in readers for node in nodes)
+        return not any((node.id, reader.name) in followed for reader in readers)
 
     def _follow(self, connection: Connection, rows: Sequence[TreeRow]) -> list[int]:
         contexts = _Contexts(self.recipe, connection, rows)
@@ -115,17 +115,27 @@ class Flow:
         return followed
 
     def _children(self, row: TreeRow, contexts: "_Contexts") -> Iterator[New]:
+        """What a row leads to; of an expanding one, the new seeds that can be rendered."""
         step = self.recipe.by_name[row.step]
-        for part, seed in enumerate(contexts.seeds(row)):
+        seeds = contexts.seeds(row)
+        left_out = 0
+        for part, seed in enumerate(seeds):
             context = contexts.of(row, seed)
-            asked = [self._asked(reader, context) for reader in self.recipe.readers(step.name)]
-            yield seed, _origin(row, part), asked
+            try:
+                asked = [self._asked(reader, context) for reader in self.recipe.readers(step.name)]
+            except _Unrenderable:
+                left_out += 1
+                if left_out == len(seeds):
+                    raise
+            else:
+                yield seed, _origin(row, part), asked
 
     def _asked(self, reader: Step, context: Mapping[str, Json]) -> Asked:
         try:
             requests = self.prompters[reader.name].requests(context)
         except BadInput as error:
-            raise _Unrenderable(reader, error) from None
+            said = str(error).removeprefix(f"{self.prompters[reader.name].template.path}: ")
+            raise _Unrenderable(reader, said.partition("; the seed has")[0]) from None
         return Asked(reader.name, self.recipe.teacher_name(reader), requests)
 
     def _add(self, connection: Connection, new: Iterable[New]) -> None:
@@ -140,8 +150,8 @@ def leads_on(recipe: Recipe) -> bool:
 class _Unrenderable(Exception):
     """A row's next question cannot be put."""
 
-    def __init__(self, reader: Step, error: BadInput) -> None:
-        super().__init__(f"render:{reader.name}: {str(error)[:200]}")
+    def __init__(self, reader: Step, why: str) -> None:
+        super().__init__(f"{RENDER}{reader.name}: {why[:200]}")
 
 
 def _origin(row: TreeRow, part: int = 0) -> Origin:

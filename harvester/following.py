@@ -55,12 +55,16 @@ class Following:
         if not self._flow.leads_on:
             return Consequences()
         outcomes = {event.row: event.outcome for event in events if isinstance(event, Judged)}
-        ended = [event.request_id for event in events if isinstance(event, Unanswered | Known)]
-        outcomes |= trees.failed(connection, self._plan_id, ended)
+        outcomes |= trees.failed(
+            connection,
+            self._plan_id,
+            request_ids=[event.request_id for event in events if isinstance(event, Unanswered)],
+            row_ids=[event.row for event in events if isinstance(event, Known)],
+        )
         parents = self._flow.pass_on(connection, outcomes)
-        found = trees.children(connection, self._plan_id, parents)
+        found = trees.children(connection, self._plan_id, parents, self._rules.digest)
         just_now = {event.request_id for event in events if isinstance(event, Replied)}  # `after` sees their new rows
-        return Consequences([Known(one) for one in found.ended if one not in just_now], open=found.open)
+        return Consequences([known for known in found.ended if known.request_id not in just_now], open=found.open)
 
     def after(self, events: Sequence[Event]) -> Consequences:
         """Outcomes of the rows whose requests came to an end; what takes long is left to do."""
@@ -69,12 +73,18 @@ class Following:
             for event in events
             if isinstance(event, Replied)
         }
-        known = [event.request_id for event in events if isinstance(event, Known)]
+        known = {event.row: event.request_id for event in events if isinstance(event, Known)}
+        replied = set(answers)
         if known:
-            answers |= {one: parse(raw) for one, raw in self._reader.raw_replies(known).items()}
+            raw = self._reader.raw_replies(list(set(known.values()) - replied))
+            answers |= {one: parse(reply) for one, reply in raw.items()}
         if not answers:
             return Consequences()
-        rows = self._reader.to_judge(self._plan_id, list(answers), with_seeds=self._rules.look_at_seeds)
+        rows = [
+            row
+            for row in self._reader.to_judge(self._plan_id, list(answers), with_seeds=self._rules.look_at_seeds)
+            if row.request_id in replied or row.row in known  # the others that share a request were judged before
+        ]
         slow = [row for row in rows if self._rules.is_slow(row.step)]
         quick = [row for row in rows if row not in slow] if slow else rows
         jobs = [partial(self._judge, [row], {row.request_id: answers[row.request_id]}) for row in slow]

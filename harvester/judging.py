@@ -19,6 +19,8 @@ VERSION = 1
 NO_ANSWER = Answer("failed")
 LISTED = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.):])\s+")
 """What begins a line of a list."""
+RENDER = "render:"
+"""Begins the reason of a row whose next question could not be put."""
 FORM = "output"
 """The reason of an answer that is not of the form that its step asks for: it is asked for once more."""
 
@@ -70,14 +72,22 @@ class Rules:
     def judge_row(self, row: StoredRow, *, again: bool = False) -> tuple[Answer, Outcome]:
         """Read a row's reply and check it; a row without one is an answer that failed.
 
-        What took long is kept with the row, and not done again for the same rules unless `again` asks for it.
+        What took long is kept with the row, and not done again for the same rules unless `again` asks for it; and so is
+        that its next question could not be put.
         """
         if row.reply is None:
             return NO_ANSWER, Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
         answer = parse(row.reply.raw)
-        if again or row.rules != self.digest or row.outcome is None or not self.is_slow(row.step):
+        if again or row.rules != self.digest or row.outcome is None:
             return answer, self.judge(row.step, answer, row.seed)
-        return answer, row.outcome
+        if self.is_slow(row.step) or is_unrenderable(row.outcome):
+            return answer, row.outcome
+        return answer, self.judge(row.step, answer, row.seed)
+
+
+def is_unrenderable(outcome: Outcome) -> bool:
+    """Whether a row was dropped because no template could be rendered with it."""
+    return (outcome.drop_reason or "").startswith(RENDER)
 
 
 def rules_digest(recipe: Recipe, *steps: Step) -> str:

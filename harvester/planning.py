@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from harvester import prompting
+from harvester.errors import BadInput
 from harvester.judging import rules_digest
 from harvester.prompting import Prompter
 from harvester.recipe import SEEDS, Recipe, Step
@@ -11,6 +12,8 @@ from harvester.seeds import files_digest, read_seeds
 from harvester.store import StoreWriter
 from harvester.store.plans import New
 
+STEPS = "steps"
+"""What templates call earlier steps by."""
 VERSION = 1
 """Part of the fingerprint: raise it when the same recipe would now render differently."""
 
@@ -35,7 +38,13 @@ def ensure_planned(store: StoreWriter, recipe: Recipe, fingerprint: str, planned
 def planned(recipe: Recipe) -> Iterator[New]:
     """Every seed with the requests of the steps that read seeds, rendered as the seeds are read."""
     prompters = [(step, Prompter(recipe, step)) for step in recipe.readers(SEEDS)]
+    several = len(recipe.steps) > 1
     for position, seed in enumerate(read_seeds(recipe)):
+        if several and STEPS in seed.data:
+            raise BadInput(
+                f"{recipe.path}: seeds: their field {STEPS!r} is what templates see of earlier steps; rename"
+                f" it (columns: {{new: {STEPS}}})"
+            )
         asked = [
             Asked(step.name, recipe.teacher_name(step), prompter.requests(seed.data)) for step, prompter in prompters
         ]

@@ -1,7 +1,7 @@
 """Which rows of a seed's tree go on: pure, and the same while collecting as when a dataset is written."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harvester.recipe import REPAIR, Recipe, Step
@@ -11,6 +11,7 @@ NOT_SELECTED = "not_selected"
 WAITING = "waiting"
 """The reason of a row about which nothing is decided yet."""
 
+Place = tuple[int, int, int]
 Group = tuple[int | None, int]
 """What competing rows have in common: the row that they were made from, and which of its new seeds."""
 
@@ -61,6 +62,7 @@ class _Deciding:
         self.reasons: dict[int, str | None] = {}
         self._groups: dict[int, Group] = {}
         self._about: dict[int, int | None] = {}  # row → the row that it, or what it mends, was made from
+        self._places: dict[int, Place] = {}  # of a judge's row, the place of the answer
 
     def decide(self, step: Step) -> None:
         """Decide about a step's rows, those of the steps that it reads being decided."""
@@ -71,7 +73,11 @@ class _Deciding:
             if step.judges and node.parent is not None:
                 group = self._groups.get(node.parent, group)
             candidate = mends.get(node.id, node)
+            place = node.part, node.sample, node.id
+            if step.judges and node.parent is not None:
+                place = self._places.get(node.parent, place)
             for one in (node, candidate):
+                self._places[one.id] = place
                 self._groups[one.id], self._about[one.id] = group, node.parent
                 self.reasons[one.id] = _own_reason(one)
             above = self.reasons.get(node.parent) if node.parent is not None else None
@@ -79,30 +85,36 @@ class _Deciding:
                 self.reasons[candidate.id] = above if above == WAITING else f"of:{self._recipe.read_by(step)}"
             else:
                 groups[group].append(candidate)
+        for members in groups.values():
+            members.sort(key=lambda node: self._places[node.id])
         rule = self._recipe.selects(step)
         if rule != "all":
+            answers = self._answers(step)
             for group, members in groups.items():
-                self._select(step, rule, group, members)
+                self._select(rule, members, answers[group])
 
-    def _select(self, step: Step, rule: str, group: Group, members: Sequence[Node]) -> None:
+    def _select(self, rule: str, members: Sequence[Node], answers: Sequence[Node]) -> None:
         accepted = [node for node in members if self.reasons[node.id] is None]
-        waits = any(self.reasons[node.id] == WAITING for node in members) or self._more_to_judge(step, group, members)
+        waits = any(self.reasons[node.id] == WAITING for node in members) or self._more_to_judge(members, answers)
         if waits and not self._final:
             self.reasons |= {node.id: WAITING for node in accepted}
             return
         chosen = _chosen(rule, accepted)
         self.reasons |= {node.id: NOT_SELECTED for node in accepted if node is not chosen}
 
-    def _more_to_judge(self, step: Step, group: Group, members: Sequence[Node]) -> bool:
-        """Whether an answer of the group may yet come before a judge."""
-        if not step.judges:
-            return False
+    def _answers(self, step: Step) -> Mapping[Group, Sequence[Node]]:
+        """What a judge reads, by group; nothing for other steps."""
+        found: defaultdict[Group, list[Node]] = defaultdict(list)
         of = self._recipe.read_by(step)
+        for node in (*self._by_step[of], *self._by_step[of + REPAIR]) if step.judges else ():
+            if node.id in self._groups:
+                found[self._groups[node.id]].append(node)
+        return found
+
+    def _more_to_judge(self, members: Sequence[Node], answers: Sequence[Node]) -> bool:
+        """Whether an answer of the group may yet come before a judge."""
         judged = {self._about[node.id] for node in members}
-        return any(
-            self._groups.get(node.id) == group and self._may_come(node, judged)
-            for node in (*self._by_step[of], *self._by_step[of + REPAIR])
-        )
+        return any(self._may_come(node, judged) for node in answers)
 
     def _may_come(self, node: Node, judged: set[int | None]) -> bool:
         reason = self.reasons.get(node.id)

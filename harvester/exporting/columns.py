@@ -74,7 +74,8 @@ class Columns:
 
     def _prompt(self, lineage: Lineage) -> list[Message]:
         if self._student:
-            return self._student.render({**lineage.row.seed, "steps": lineage.steps})
+            several = {"steps": lineage.steps} if len(self._recipe.steps) > 1 else {}
+            return self._student.render({**lineage.row.seed, **several})
         row = lineage.row
         asked = lineage.made_from[-1] if row.step.endswith(REPAIR) else row  # not what was said to get it mended
         messages: list[Message] = json.loads(asked.request_body)["messages"]

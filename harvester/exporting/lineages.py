@@ -1,5 +1,6 @@
 """Stored rows → the dataset's: each answer with all that it was made from, and with what judges said of it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -66,6 +67,10 @@ class _Tree:
         ]
         self._decided: Decided = decide(recipe, nodes, final=True)
         self._mended = {row.parent for row in rows if row.step.endswith(REPAIR)}
+        self._verdicts: defaultdict[tuple[int | None, str], list[StoredRow]] = defaultdict(list)
+        for row in rows:
+            if (step := recipe.by_name[row.step]).judges:
+                self._verdicts[self._subject(row), step.name].append(row)
 
     def lineages(self) -> Iterator[Lineage | Ended]:
         answers = self._recipe.answer_step
@@ -119,9 +124,7 @@ class _Tree:
         for reader in self._recipe.readers(step.name):
             if not reader.judges:
                 continue
-            names = (reader.name, reader.name + REPAIR)
-            found = [one for one in self._rows.values() if one.step in names and self._subject(one) == row.id]
-            for one in found:
+            for one in self._verdicts[row.id, reader.name]:
                 if one.id not in self._mended:
                     yield one
                     yield from self._judges(one, reader)

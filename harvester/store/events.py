@@ -35,9 +35,10 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A request that was planned as one that follows from another row, and that the store knows the end of already."""
+    """A row that follows from another, and whose request came to its end before it was planned."""
 
     request_id: int
+    row: int  # id in the table of rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, select
+from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, or_, select
 
 from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome
@@ -137,6 +137,12 @@ class StoreReader:
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
         yield from self._stream(_rows_query(answered=True).where(*unjudged(plan_id, rules)))
+
+    def unjudged_children(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
+        """Rows that were made from others, whose requests were answered before, and that nobody has judged by rules."""
+        stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
+        of_plan = (rows.c.plan_id == plan_id, rows.c.parent.is_not(None))
+        yield from self._stream(_rows_query(answered=True).where(*of_plan, stale))
 
     def count_unjudged(self, plan_id: int, rules: str) -> int:
         """How many rows `unjudged` would give."""

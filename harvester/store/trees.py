@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from harvester.records import Outcome, Seed
 from harvester.selection import Node
+from harvester.store.events import Known
 from harvester.store.reading import inflated
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING, outcomes, replies, requests, rows, seeds
 from harvester.store.writing import Pending
@@ -87,13 +88,13 @@ def body(connection: Connection, row: TreeRow) -> bytes:
     return inflated(blob, f"request {row.request_id}")
 
 
-def nodes(connection: Connection, plan_id: int, position: int) -> list[Node]:
-    """Every row of a seed's tree, with its outcome; one that failed has that as its outcome."""
+def nodes(connection: Connection, plan_id: int, position: int, rules: str) -> list[Node]:
+    """Every row of a seed's tree, with its outcome by these rules; one that failed has that as its outcome."""
     query = (
         select(
             rows.c.id, rows.c.step, rows.c.parent, rows.c.part, rows.c.sample,
             requests.c.state, requests.c.reason,
-            outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
+            outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
         )
         .join(requests, requests.c.id == rows.c.request_id)
         .outerjoin(outcomes, outcomes.c.id == rows.c.id)
@@ -102,7 +103,7 @@ def nodes(connection: Connection, plan_id: int, position: int) -> list[Node]:
     found = []
     for row in connection.execute(query):
         outcome = None
-        if row.state == ANSWERED and row.accepted is not None:
+        if row.state == ANSWERED and row.rules == rules:
             outcome = Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
         elif row.state in ENDED:
             outcome = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
@@ -121,36 +122,47 @@ class Children:
     """What rows led to: requests that can be asked, and those whose end is known."""
 
     open: list[Pending]
-    ended: list[int]
+    ended: list[Known]  # that nobody has judged by the rules
 
 
-def children(connection: Connection, plan_id: int, parents: Sequence[int]) -> Children:
-    """The requests of the rows that were made from these."""
+def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: str) -> Children:
+    """What can be asked, and what can be judged, of the rows that were made from these."""
     found = Children([], [])
     for some in _chunks(parents):
-        query = (
-            select(requests.c.id, requests.c.state, requests.c.body, func.min(rows.c.teacher).label("teacher"))
+        made = (rows.c.parent.in_(some), rows.c.plan_id == plan_id)
+        to_ask = (
+            select(requests.c.id, requests.c.body, func.min(rows.c.teacher).label("teacher"))
             .join(rows, rows.c.request_id == requests.c.id)
-            .where(rows.c.parent.in_(some), rows.c.plan_id == plan_id)
+            .where(*made, requests.c.state == PENDING)
             .group_by(requests.c.id)
         )
-        for row in connection.execute(query):
-            if row.state == PENDING:
-                body = inflated(row.body, f"request {row.id}")
-                found.open.append(Pending(row.id, body, row.teacher))
-            else:
-                found.ended.append(row.id)
+        for row in connection.execute(to_ask):
+            found.open.append(Pending(row.id, inflated(row.body, f"request {row.id}"), row.teacher))
+        to_judge = (
+            select(rows.c.request_id, rows.c.id)
+            .join(requests, requests.c.id == rows.c.request_id)
+            .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+            .where(*made, requests.c.state != PENDING, or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules))
+        )
+        found.ended.extend(Known(request_id, row) for request_id, row in connection.execute(to_judge))
     return found
 
 
-def failed(connection: Connection, plan_id: int, request_ids: Sequence[int]) -> dict[int, Outcome]:
-    """The plan's rows whose requests failed, among these, with what that makes of them."""
+def failed(
+    connection: Connection, plan_id: int, *, request_ids: Sequence[int], row_ids: Sequence[int]
+) -> dict[int, Outcome]:
+    """The plan's rows without an answer, with what that makes of them: of these requests, and among these rows."""
+    found = _failed(connection, plan_id, requests.c.id, request_ids)
+    return found | _failed(connection, plan_id, rows.c.id, row_ids)
+
+
+def _failed(connection: Connection, plan_id: int, column: ColumnElement[int], ids: Sequence[int]) -> dict[int, Outcome]:
     found = {}
-    for some in _chunks(request_ids):
+    for some in _chunks(ids):
         query = (
             select(rows.c.id, requests.c.state, requests.c.reason)
             .join(requests, requests.c.id == rows.c.request_id)
-            .where(rows.c.plan_id == plan_id, requests.c.id.in_(some), requests.c.state.in_(ENDED))
+            .where(rows.c.plan_id == plan_id, column.in_(some), requests.c.state.in_(ENDED))
         )
         for row in connection.execute(query):
             found[row.id] = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")

@@ -594,3 +594,141 @@ def test_a_sandbox_that_is_gone_stops_the_run_and_loses_no_answer(folder: Any, p
     asyncio.run(collect(recipe))
     assert len(provider.asked) == SEEDS
     assert all(row.outcome.accepted for row in rows(folder, "answer"))
+
+
+@pytest.mark.parametrize("kind", ["revise", "expand"])
+def test_a_row_and_its_descendant_may_ask_the_same(folder: Any, provider: Any, kind: str) -> None:
+    folder.write("same.j2", "same {{ text }}")
+    folder.write("last.j2", "last {{ text }}")
+    folder.data["steps"] = [
+        {"name": "one", "kind": kind, "prompt": "same.j2"},
+        {"name": "two", "kind": kind, "prompt": "same.j2"},
+        {"name": "last", "prompt": "last.j2"},
+    ]
+    folder.save()
+    provider.answer = lambda body: json.dumps([{"text": last_line(body).split(maxsplit=1)[1]}])
+    assert asyncio.run(asyncio.wait_for(collect(Recipe.load(folder.path)), 30)).answered == 2 * SEEDS
+    assert asked(provider) == {"same": SEEDS, "last": SEEDS}
+
+
+KILL_AT = """
+import os, sys
+from harvester import cli
+from harvester.following import Following
+from harvester.store.events import Judged, Replied
+whole = Following.after
+def after(self, events):
+    if any(isinstance(event, {event}) for event in events):
+        os._exit(9)
+    return whole(self, events)
+Following.after = after
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("event", ["Replied", "Judged"])
+def test_killed_before_a_row_is_judged_whose_answer_is_known_it_is_judged_later(
+    three: Any, provider: Any, event: str
+) -> None:
+    three.write("grade.j2", "grade {{ steps.draft.text }}")
+    three.seeds("train.jsonl", ["seed 0"])
+    three.save()
+    usual = provider.answer
+    provider.answer = lambda body: "dogs" if step_of(body) == "draft" else usual(body)
+    run(three)
+    three.seeds("train.jsonl", ["seed 0", "seed 1"])  # leads to a question that is answered already
+    command = [sys.executable, "-c", KILL_AT.format(event=event), "collect", str(three.path)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 9
+    run(three)
+    assert asked(provider) == {"draft": 2, "grade": 1, "final": 2}
+    assert len(exported(three)) == 2
+
+
+def test_what_cannot_be_rendered_is_left_out_by_the_export_too(three: Any, provider: Any) -> None:
+    three.data["steps"] = [
+        {"name": "draft", "prompt": "draft.j2", "samples": 2, "select": "first_accepted"},
+        {"name": "final", "kind": "revise", "prompt": "final.j2"},
+    ]
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.write("final.j2", "final {{ steps.draft.json.title }}")
+    three.save()
+    provider.answer = by_step(
+        draft=lambda body: json.dumps({"title": last_line(body)} if body["seed"] else {}), final=last_line
+    )
+    run(three)
+    assert asked(provider) == {"draft": 2 * SEEDS, "final": SEEDS}
+    assert len(exported(three)) == SEEDS
+    (reason,) = {row.outcome.drop_reason for row in rows(three, "draft") if not row.outcome.accepted}
+    assert reason == "render:final: 'dict object' has no attribute 'title'"
+    three.write("final.j2", "final {{ text }}")  # mended: the first sample goes on after all
+    three.save()
+    provider.asked.clear()
+    run(three)
+    assert asked(provider) == {"final": SEEDS}
+    assert len(exported(three)) == SEEDS
+
+
+def test_a_bad_item_of_a_list_harms_no_other(folder: Any, provider: Any) -> None:
+    folder.write("think.j2", "think {{ text }}")
+    folder.write("answer.j2", "answer {{ question }}")
+    folder.data["steps"] = [
+        {"name": "think", "kind": "expand", "prompt": "think.j2"},
+        {"name": "answer", "prompt": "answer.j2"},
+    ]
+    folder.save()
+    provider.answer = by_step(
+        think=lambda body: json.dumps([{"question": f"{last_line(body)} {n}"} for n in "ab"] + [{"quesion": "?"}]),
+        answer=last_line,
+    )
+    run(folder)
+    assert asked(provider) == {"think": SEEDS, "answer": 2 * SEEDS}
+
+
+def test_two_names_of_one_teacher_never_ask_the_same_twice(three: Any, provider: Any) -> None:
+    three.data["teachers"] = {"other": three.data["teacher"]}
+    three.data["terms"]["other"] = {"license": "MIT"}
+    three.write("shared.j2", "shared {{ text }}")
+    three.data["steps"] = [
+        {"name": "draft", "prompt": "draft.j2"},
+        {"name": "one", "kind": "revise", "of": "draft", "prompt": "shared.j2"},
+        {"name": "two", "kind": "revise", "of": "draft", "prompt": "shared.j2", "teacher": "other"},
+    ]
+    three.save()
+    provider.answer = by_step(draft=last_line, shared=last_line)
+    provider.latency_s = 0.02
+    run(three)
+    assert asked(provider) == {"draft": SEEDS, "shared": SEEDS}
+
+
+def test_equal_scores_go_to_the_first_sample_however_late_it_comes(three: Any, provider: Any) -> None:
+    del three.data["steps"][2]
+    three.seeds("train.jsonl", ["seed 0"])
+    three.data["steps"][0]["samples"] = 2
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.save()
+    provider.answer = by_step(draft=lambda body: f"take {body['seed']}", grade=lambda _: '{"reason": "", "score": 4}')
+    provider.latency_s = lambda body, _: 0.3 if step_of(body) == "draft" and body["seed"] == 0 else 0.0
+    run(three)
+    assert [row["sample"] for row in exported(three)] == [0]
+
+
+def test_a_seeds_field_called_steps_is_the_seeds_own_where_there_are_none(folder: Any, harvester: Any) -> None:
+    folder.write("train.jsonl", '{"text": "a", "steps": "boil, eat"}\n')
+    folder.write("student.j2", "do {{ steps }}")
+    folder.data["student"] = {"prompt": "student.j2"}
+    folder.save()
+    run(folder)
+    assert exported(folder)[0]["messages"][0]["content"] == "do boil, eat"
+    folder.data["steps"].append({"name": "more", "kind": "revise", "prompt": "answer.j2"})
+    folder.save()
+    code, _, errors = harvester("collect", folder.path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "their field 'steps'" in errors
+
+
+def test_accept_is_refused_where_two_judges_judge_the_same(three: Any, harvester: Any) -> None:
+    three.data["steps"] = [*three.data["steps"][:2], {**three.data["steps"][1], "name": "again", "of": "draft"}]
+    three.save()
+    code, _, errors = harvester("collect", three.path, "--accept", "3")
+    assert (code, "grade, again judge the same answers" in errors) == (2, True)
