@@ -123,16 +123,24 @@ class StoreReader:
         query = select(rows.c.request_id, rows.c.id, rows.c.step, data)
         if with_seeds:
             query = query.join(seeds, seeds.c.seed_id == rows.c.seed_id)
-        query = query.where(rows.c.plan_id == plan_id, rows.c.request_id.in_(request_ids))
+        query = query.where(rows.c.plan_id == plan_id)
         with self._reading() as connection:
-            found = connection.execute(query).all()
+            found = [
+                row
+                for some in _chunks(request_ids)
+                for row in connection.execute(query.where(rows.c.request_id.in_(some)))
+            ]
             return [ToJudge(request_id, row, step, json.loads(data)) for request_id, row, step, data in found]
 
     def raw_replies(self, request_ids: Sequence[int]) -> dict[int, bytes]:
         """Request → its reply's bytes, for those that have one."""
-        query = select(replies.c.request_id, replies.c.raw).where(replies.c.request_id.in_(request_ids))
+        query = select(replies.c.request_id, replies.c.raw)
         with self._reading() as connection:
-            return {one: inflated(raw, f"the reply to request {one}") for one, raw in connection.execute(query)}
+            return {
+                one: inflated(raw, f"the reply to request {one}")
+                for some in _chunks(request_ids)
+                for one, raw in connection.execute(query.where(replies.c.request_id.in_(some)))
+            }
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
@@ -225,6 +233,11 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
         .outerjoin(outcomes, outcomes.c.id == rows.c.id)
     )  # fmt: skip
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """So many at once as a statement has room for."""
+    return (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
 
 
 def inflated(blob: bytes, what: str) -> bytes:
