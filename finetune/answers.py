@@ -4,9 +4,7 @@ prompts.jsonl has the held-out prompts in order, ARM.jsonl a line for each answe
 Answers that are being made stand in ARM.partial.jsonl.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 from finetune import runs
 from finetune.data import say
-from finetune.errors import BadInput
 from finetune.heldout import Prompt
 
 Lines = list[dict[str, Any]]
@@ -81,20 +78,9 @@ class Shelf:
         Raises:
             BadInput: another one does, or the folder cannot be made.
         """
-        try:
-            self.folder.mkdir(exist_ok=True)
-            # On the folder itself: it dies with the process and leaves no file behind.
-            handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise BadInput(f"{self.folder}: cannot be made ({error.strerror}); mend that and evaluate again") from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise BadInput(f"{self.folder.parent}: another process evaluates it; wait for it to end") from error
+        busy = f"{self.folder.parent}: another process evaluates it; wait for it to end"
+        with runs.alone_in(self.folder, where=str(self.folder), mend="mend that and evaluate again", busy=busy):
             yield
-        finally:
-            os.close(handle)
 
     def write_prompts(self, prompts: Sequence[Prompt]) -> None:
         """Writes what was asked."""

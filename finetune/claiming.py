@@ -1,7 +1,5 @@
 """A run's folder is claimed: by one process at a time, for one dataset, configuration and base model."""
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -28,24 +26,14 @@ def held(folder: Path) -> Iterator[None]:
         BadInput: it cannot be made, or another process trains into it.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # On the folder itself: it dies with the process and leaves no file behind.
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise BadInput(f"--out {folder}: cannot be made ({error.strerror}); name another folder") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise BadInput(f"--out {folder}: another process trains into it; wait for it or give another --out") from error
-    try:
-        yield
-    finally:
-        os.close(handle)
-        with suppress(OSError):  # one that is not empty
-            for path in made:
-                path.rmdir()
+    busy = f"--out {folder}: another process trains into it; wait for it or give another --out"
+    with runs.alone_in(folder, where=f"--out {folder}", mend="name another folder", busy=busy):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # one that is not empty
+                for path in made:
+                    path.rmdir()
 
 
 def inspect(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:

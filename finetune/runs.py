@@ -4,6 +4,7 @@ RUN/config.json, run.json, harvester.json (the dataset's), metrics.jsonl, checkp
 answers/, report.json, report.html.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -147,6 +148,35 @@ def write_text(path: Path, text: str) -> None:
         scratch.unlink(missing_ok=True)
         raise
     to_disk(path.parent)
+
+
+@contextmanager
+def alone_in(folder: Path, *, where: str, mend: str, busy: str) -> Iterator[None]:
+    """Makes a folder, and keeps it from every other process that asks for it in this way.
+
+    Args:
+        folder: what is locked.
+        where: how messages name it.
+        mend: what to do where it cannot be made.
+        busy: the line where another process has it.
+
+    Raises:
+        BadInput: one of both.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # On the folder itself: it dies with the process and leaves no file behind.
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise BadInput(f"{where}: cannot be made ({error.strerror}); {mend}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(busy) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def to_disk(path: Path) -> None:
