@@ -6,10 +6,8 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from harvester.flowing import Flow
-from harvester.judging import Rules
-from harvester.judging import is_unrenderable as _stuck
-from harvester.recipe import REPAIR, Recipe
-from harvester.records import Outcome
+from harvester.judging import Rules, is_unrenderable
+from harvester.records import Outcome, unanswered
 from harvester.store import StoredRow, StoreReader, StoreWriter, trees
 from harvester.store.events import Judged
 
@@ -17,23 +15,16 @@ PAGE = 500
 T = TypeVar("T")
 
 
-def catch_up(store: StoreWriter, recipe: Recipe, plan_id: int, rules: Rules) -> None:
-    """Judge every stored reply of a plan that these rules have not judged, and plan what that leads to.
-
-    Raises:
-        BadInput: a template is wrong.
-    """
-    flow = Flow.of(recipe, plan_id, rules)
+def catch_up(store: StoreWriter, flow: Flow) -> None:
+    """Judge every stored reply of a plan that its rules have not judged, and plan what that leads to."""
     if not flow.leads_on:
-        rejudge(store, plan_id, rules)
-        store.plan_judged(plan_id, rules.digest)
-        return
-    if store.plan_rules(plan_id) == rules.digest:
-        while _follow_leftovers(store, flow, rules):
+        rejudge(store, flow.plan_id, flow.rules)
+    elif store.plan_rules(flow.plan_id) == flow.rules.digest:
+        while _follow_leftovers(store, flow):
             pass
     else:
-        _follow_everything(store, recipe, flow, rules)
-    store.plan_judged(plan_id, rules.digest)
+        _follow_everything(store, flow)
+    store.plan_judged(flow.plan_id, flow.rules.digest)
 
 
 def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool = False) -> int:
@@ -45,15 +36,15 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
     with StoreReader.open(store.path) as reader:
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)):
             # What could not be rendered stays so until a plan is followed anew.
-            judged = [row for row in page if row.rules != rules.digest or not row.outcome or not _stuck(row.outcome)]
+            judged = [row for row in page if not (row.rules == rules.digest and _is_unrenderable(row))]
             store.apply(_judged(judged, rules, again=everything))
             count += len(page)
     return count
 
 
-def _follow_leftovers(store: StoreWriter, flow: Flow, rules: Rules) -> bool:
+def _follow_leftovers(store: StoreWriter, flow: Flow) -> bool:
     """Judge what a kill left unjudged, with what it leads to; whether there was any."""
-    found = False
+    found, rules = False, flow.rules
     with StoreReader.open(store.path) as reader:
         left = chain(reader.unjudged(flow.plan_id, rules.digest), reader.unjudged_children(flow.plan_id, rules.digest))
         for page in _pages(left):
@@ -64,30 +55,32 @@ def _follow_leftovers(store: StoreWriter, flow: Flow, rules: Rules) -> bool:
     return found
 
 
-def _follow_everything(store: StoreWriter, recipe: Recipe, flow: Flow, rules: Rules) -> None:
+def _follow_everything(store: StoreWriter, flow: Flow) -> None:
     """Follow a plan for the first time, step by step: a step's rows are all judged before one of them is chosen."""
-    for step in recipe.steps:
-        for name in (step.name, step.name + REPAIR):
-            with StoreReader.open(store.path) as reader:
-                for page in _pages(reader.of_step(flow.plan_id, name)):
-                    stale = [row for row in page if row.reply and _is_stale(row, rules)]
-                    store.apply(_judged(stale, rules, again=True))
-            with StoreReader.open(store.path) as reader:
-                for page in _pages(reader.of_step(flow.plan_id, name)):
-                    outcomes = {row.id: outcome for row in page if (outcome := _known(row))}
-                    store.apply_with([], lambda connection: flow.pass_on(connection, outcomes))  # noqa: B023 - at once
+    for name in flow.recipe.by_name:
+        with StoreReader.open(store.path) as reader:
+            for page in _pages(reader.of_step(flow.plan_id, name)):
+                stale = [row for row in page if row.reply and _is_stale(row, flow.rules)]
+                store.apply(_judged(stale, flow.rules, again=True))
+        with StoreReader.open(store.path) as reader:
+            for page in _pages(reader.of_step(flow.plan_id, name)):
+                outcomes = {row.id: outcome for row in page if (outcome := _known(row))}
+                store.apply_with([], lambda connection: flow.pass_on(connection, outcomes))  # noqa: B023 - at once
 
 
 def _is_stale(row: StoredRow, rules: Rules) -> bool:
     """Whether other rules judged a row, or templates that have changed since could not be rendered with it."""
-    return row.rules != rules.digest or row.outcome is None or _stuck(row.outcome)
+    return row.rules != rules.digest or row.outcome is None or _is_unrenderable(row)
+
+
+def _is_unrenderable(row: StoredRow) -> bool:
+    return row.outcome is not None and is_unrenderable(row.outcome)
 
 
 def _known(row: StoredRow) -> Outcome | None:
     """What became of a row: its judgement, or that it has no answer for good; None where it waits."""
     if row.reply is None:
-        ended = row.state in trees.ENDED
-        return Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}") if ended else None
+        return unanswered(row.state, row.reason) if row.state in trees.ENDED else None
     return row.outcome
 
 

@@ -10,7 +10,7 @@ from harvester import terms, trusting
 from harvester.budget import worst_case_nusd
 from harvester.catching_up import catch_up, rejudge
 from harvester.errors import BadInput, StoreUnusable
-from harvester.flowing import leads_on
+from harvester.flowing import Flow
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
@@ -120,14 +120,14 @@ async def ran(
     with StoreWriter.open(path) as writer:
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
         plan_id = plan(writer)
-        rules = Rules(recipe)
-        if leads_on(recipe):
-            catch_up(writer, recipe, plan_id, rules)  # before: what is answered may lead to more to ask
-        run = Run(recipe, writer, plan_id, bindings, options)
+        flow = Flow.of(recipe, plan_id)
+        if flow.leads_on:
+            catch_up(writer, flow)  # before: what is answered may lead to more to ask
+        run = Run(flow, writer, bindings, options)
         try:
             await run.ask_everything()
         finally:
-            catch_up(writer, recipe, plan_id, rules)  # what other rules judged, or a kill left unjudged
+            catch_up(writer, flow)  # what other rules judged, or a kill left unjudged
         yield StoreReader(writer.engine, writer.path), plan_id, run.progress
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from harvester.budget import worst_case_tokens
 from harvester.errors import BadInput
 from harvester.exporting.columns import student_template
-from harvester.foreseeing import StandIn, ancestors, foreseen
+from harvester.foreseeing import StandIn, foreseen
 from harvester.pricing import usd
 from harvester.prompting import Prompter
 from harvester.recipe import SEEDS, Recipe, Step
@@ -80,11 +80,11 @@ def estimate(recipe: Recipe) -> Estimate:
             messages = sums[step.name].add(recipe, step, seed)
             if recipe.read_by(step) == SEEDS:
                 scan.look(seed, messages)
-        if student and seeds <= SHOWN:
-            fields = {name: StandIn(name) for name in student.names} if len(recipe.steps) > 1 else {}
-            student.render({**fields, **seed.data, "steps": _every_step(recipe)})
-        elif student and len(recipe.steps) == 1:
+        if student and len(recipe.steps) == 1:
             student.render(seed.data)
+        elif student and seeds <= SHOWN:
+            fields = {name: StandIn(name) for name in student.names}
+            student.render({**fields, **seed.data, "steps": _every_step(recipe)})
     steps = tuple(_estimated(recipe, step, sums) for step in recipe.steps)
     return Estimate(
         seeds=seeds,
@@ -129,7 +129,7 @@ def _estimated(recipe: Recipe, step: Step, sums: Mapping[str, _Sum]) -> StepEsti
     its = sums[step.name]
     rows = _rows(recipe, step, its.seeds)
     # What earlier steps answer comes in again, about a token for a token.
-    before = sum(recipe.asked_by(recipe.by_name[name]).sampling.max_tokens or 0 for name in ancestors(recipe, step))
+    before = sum(recipe.asked_by(one).sampling.max_tokens or 0 for one in recipe.ancestors(step))
     most_input = rows[1] * (its.input_tokens // max(its.seeds, 1) + before)
     if recipe.read_by(step) == SEEDS:
         most_input = its.input_tokens * step.samples
@@ -162,17 +162,12 @@ def _rows(recipe: Recipe, step: Step, seeds: int) -> Range:
         return seeds * step.samples, seeds * step.samples
     parent = recipe.by_name[read]
     low, high = _rows(recipe, parent, seeds)
-    if recipe.selects(parent) != "all":  # one of each group goes on
-        competing = _samples(recipe, parent)
+    if recipe.competes(parent):  # one of each group goes on
+        competing = recipe.answered_by(parent).samples
         low, high = low // competing, high // competing
     if parent.kind == "expand":
         high *= NEW_SEEDS
     return int(low * LOW_ACCEPTED_SHARE) * step.samples, high * step.samples
-
-
-def _samples(recipe: Recipe, step: Step) -> int:
-    """How many rows compete in one group of a step."""
-    return _samples(recipe, recipe.by_name[recipe.read_by(step)]) if step.judges else step.samples
 
 
 def _added(ranges: Sequence[tuple[N, N] | None]) -> tuple[N, N] | None:
@@ -186,8 +181,8 @@ def _added(ranges: Sequence[tuple[N, N] | None]) -> tuple[N, N] | None:
 def _require_fields(recipe: Recipe, first: Seed) -> None:
     """Refuse a verifier that compares answers with a field which the seeds do not have."""
     for step in recipe.steps:
-        if any(recipe.by_name[name].kind == "expand" for name in ancestors(recipe, step)):
-            continue  # only the replies will tell its seeds' fields
+        if recipe.has_new_seeds(step):
+            continue
         for setting, name in seed_fields(recipe.demands(step).verify):
             text = setting.endswith(".source")
             fields = {name: value for name, value in first.data.items() if isinstance(value, str) or not text}

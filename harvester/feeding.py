@@ -57,10 +57,9 @@ class Feeder:
 
     def add(self, following: Iterable[Pending]) -> None:
         """Take requests that follow from stored answers."""
-        known = {*self._store.mark.outstanding, *self._allowance.queued}
         for pending in following:
-            if pending.request_id in known:  # of another row, too
-                continue
+            if pending.request_id in self._allowance.queued or self._store.mark.is_out(pending.request_id):
+                continue  # of another row, too
             if len(self._following) < MOST_FOLLOWING:
                 self._allowance.queued.add(pending.request_id)
                 self._following.append(pending)

@@ -22,7 +22,7 @@ from harvester.store.trees import TreeRow
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The steps that read other steps, ready to render."""
+    """A plan's rules, and its steps ready to render what follows from what they judge."""
 
     recipe: Recipe
     plan_id: int
@@ -30,19 +30,20 @@ class Flow:
     prompters: Mapping[str, Prompter]
 
     @classmethod
-    def of(cls, recipe: Recipe, plan_id: int, rules: Rules) -> "Flow":
+    def of(cls, recipe: Recipe, plan_id: int) -> "Flow":
         """The flow of a recipe's plan.
 
         Raises:
             BadInput: a template is wrong.
         """
-        steps = recipe.steps if leads_on(recipe) else ()
-        return cls(recipe, plan_id, rules, {step.name: Prompter(recipe, step) for step in steps})
+        leads_on = len(recipe.steps) > 1 or any(step.repairs for step in recipe.steps)
+        steps = recipe.steps if leads_on else ()
+        return cls(recipe, plan_id, Rules(recipe), {step.name: Prompter(recipe, step) for step in steps})
 
     @property
     def leads_on(self) -> bool:
         """Whether any row can be followed by another."""
-        return leads_on(self.recipe)
+        return bool(self.prompters)
 
     def pass_on(self, connection: Connection, outcomes: Mapping[int, Outcome]) -> list[int]:
         """Plan what follows from rows whose outcomes were written on this connection; returns the new rows' parents.
@@ -69,9 +70,7 @@ class Flow:
 
     def _is_mended(self, row: TreeRow, outcome: Outcome) -> bool:
         step = self.recipe.by_name[row.step]
-        return (
-            outcome.drop_reason == FORM and not row.step.endswith(REPAIR) and bool(step.output and step.output.repair)
-        )
+        return outcome.drop_reason == FORM and row.step == step.name and step.repairs
 
     def _mends(self, connection: Connection, rows: Sequence[TreeRow]) -> Iterator[New]:
         replies = trees.replies_of(connection, rows)
@@ -86,7 +85,7 @@ class Flow:
 
     def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
         nodes = trees.nodes(connection, self.plan_id, position, self.rules.digest)
-        reasons = decide(self.recipe, nodes).reasons
+        reasons = decide(self.recipe, nodes)
         followed = {(node.parent, node.step) for node in nodes}
         chosen = [
             node.id for node in nodes if reasons.get(node.id, "") is None and self._follows_a_selection(node, followed)
@@ -140,11 +139,6 @@ class Flow:
 
     def _add(self, connection: Connection, new: Iterable[New]) -> None:
         add_rows(connection, Planned(self.plan_id, self.recipe.name), new)
-
-
-def leads_on(recipe: Recipe) -> bool:
-    """Whether any row of a recipe can be followed by another."""
-    return len(recipe.steps) > 1 or any(step.output and step.output.repair for step in recipe.steps)
 
 
 class _Unrenderable(Exception):

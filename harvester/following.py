@@ -6,10 +6,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from harvester.flowing import Flow
-from harvester.judging import Rules
 from harvester.parsing import parse, parse_decoded
 from harvester.progress import Progress
-from harvester.recipe import Recipe
 from harvester.records import Answer
 from harvester.store import StoreReader, trees
 from harvester.store.accepted import accepted_rows
@@ -23,10 +21,8 @@ class Following:
 
     def __init__(
         self,
-        recipe: Recipe,
+        flow: Flow,
         reader: StoreReader,
-        plan_id: int,
-        rules: Rules,
         progress: Progress,
         *,
         count_accepted: bool = False,
@@ -34,19 +30,14 @@ class Following:
         """Ready to judge and to render.
 
         Args:
-            recipe: whose steps.
+            flow: of the plan.
             reader: of the store.
-            plan_id: whose rows.
-            rules: judge them.
             progress: is told what is accepted.
             count_accepted: keep `progress.accepted_rows`, too.
-
-        Raises:
-            BadInput: a template is wrong.
         """
-        self._reader, self._plan_id, self._rules, self._progress = reader, plan_id, rules, progress
-        self._flow = Flow.of(recipe, plan_id, rules)
-        self._recipe, self._last, self._count = recipe, recipe.last_word.name, count_accepted
+        self._flow, self._reader, self._progress, self._count = flow, reader, progress, count_accepted
+        self._recipe, self._plan_id, self._rules = flow.recipe, flow.plan_id, flow.rules
+        self._last = flow.recipe.last_word.name
 
     def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         """The rows that outcomes lead to, planned in the commit that writes those."""
@@ -86,7 +77,7 @@ class Following:
             if row.request_id in replied or row.row in known  # the others that share a request were judged before
         ]
         slow = [row for row in rows if self._rules.is_slow(row.step)]
-        quick = [row for row in rows if row not in slow] if slow else rows
+        quick = [row for row in rows if not self._rules.is_slow(row.step)]
         jobs = [partial(self._judge, [row], {row.request_id: answers[row.request_id]}) for row in slow]
         return Consequences(self._judge(quick, answers), jobs)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harvester.prompting import Prompter
-from harvester.recipe import SEEDS, Recipe, Step
+from harvester.recipe import Recipe, Step
 from harvester.records import Json, Request
 
 OPEN, CLOSE = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
@@ -34,21 +34,11 @@ def foreseen(recipe: Recipe, step: Step, prompter: Prompter, seed: Mapping[str, 
     Raises:
         BadInput: the template is wrong.
     """
-    steps = {name: _said(name) for name in ancestors(recipe, step)}
+    steps = {one.name: _said(one.name) for one in recipe.ancestors(step)}
     fields = dict(seed)
-    if any(recipe.by_name[name].kind == "expand" for name in steps):
-        # New seeds have fields that only the replies will tell.
+    if recipe.has_new_seeds(step):
         fields = {name: StandIn(name) for name in prompter.template.names - set(seed) - {"steps"}} | fields
     return prompter.requests({**fields, "steps": steps} if steps else fields)
-
-
-def ancestors(recipe: Recipe, step: Step) -> list[str]:
-    """The names of the steps on the way to a step, the first one first."""
-    found: list[str] = []
-    while (read := recipe.read_by(step)) != SEEDS:
-        found.append(read)
-        step = recipe.by_name[read]
-    return found[::-1]
 
 
 def _said(name: str) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harvester import verify
 from harvester.parsing import bare, parse
 from harvester.recipe import Recipe, Step
-from harvester.records import Answer, Check, Json, Outcome, digest
+from harvester.records import Answer, Check, Json, Outcome, digest, unanswered
 from harvester.store.reading import StoredRow
 from harvester.verify.answers import read_json
 from harvester.verify.base import Failed, Verifier
@@ -76,7 +76,7 @@ class Rules:
         that its next question could not be put.
         """
         if row.reply is None:
-            return NO_ANSWER, Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
+            return NO_ANSWER, unanswered(row.state, row.reason)
         answer = parse(row.reply.raw)
         if again or row.rules != self.digest or row.outcome is None:
             return answer, self.judge(row.step, answer, row.seed)

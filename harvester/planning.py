@@ -74,7 +74,7 @@ def plan_fingerprint(recipe: Recipe) -> str:
 
 def _of_step(recipe: Recipe, step: Step) -> Json:
     teacher = recipe.asked_by(step)
-    leads_on = bool(recipe.readers(step.name)) or (step.output is not None and step.output.repair)
+    leads_on = bool(recipe.readers(step.name)) or step.repairs
     return {
         "name": step.name,
         "of": recipe.read_by(step),

@@ -120,3 +120,8 @@ class Outcome:
     checks: tuple[Check, ...] = ()
     score: float | None = None  # a judge's
     vote: str | None = None  # equal answers have equal ones
+
+
+def unanswered(state: str, reason: str | None) -> Outcome:
+    """What becomes of a row whose request has no answer."""
+    return Outcome(accepted=False, drop_reason=f"failed: {reason or state}")

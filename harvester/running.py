@@ -13,14 +13,14 @@ from harvester.bounds import caps
 from harvester.budget import Budget
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
 from harvester.feeding import Allowance
+from harvester.flowing import Flow
 from harvester.following import Following
 from harvester.interrupting import on_interrupt
-from harvester.judging import Rules
 from harvester.lanes import Lane, Surroundings
 from harvester.pricing import usd
 from harvester.progress import REPORT_EVERY_S, Options, Progress
 from harvester.prompting import teacher_identity
-from harvester.recipe import Recipe, Teacher
+from harvester.recipe import Teacher
 from harvester.records import Json
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Reported
@@ -42,34 +42,29 @@ class Binding:
 class Run:
     """One run over one plan."""
 
-    def __init__(
-        self, recipe: Recipe, store: StoreWriter, plan_id: int, bindings: Mapping[str, Binding], options: Options
-    ) -> None:
+    def __init__(self, flow: Flow, store: StoreWriter, bindings: Mapping[str, Binding], options: Options) -> None:
         """Begin this run in the store.
 
         Args:
-            recipe: whose teachers, limits, budget and rules.
+            flow: the plan that is asked, and the recipe whose teachers, limits and budget hold.
             store: has the plan.
-            plan_id: what is asked.
             bindings: of every teacher that is asked, by name.
             options: limit, budget and progress.
         """
+        recipe, plan_id = flow.recipe, flow.plan_id
         self._recipe, self._store, self._plan_id, self._options = recipe, store, plan_id, options
         self._bindings = bindings
         again = store.uncertain(recipe.name)
         prices = {name: _price(teacher) for name, teacher in recipe.asked_teachers.items()}
         self._id = store.begin_run(plan_id, recipe.name, prices, retry_failed=options.retry_failed)
-        open_requests = store.count_pending(plan_id)
-        to_ask = open_requests if options.limit is None else min(options.limit, open_requests)
-        self.progress = Progress(recipe.name, to_ask, again)
+        self.progress = Progress(recipe.name, min(store.count_pending(plan_id), _most(options)), again)
         self._budget = Budget(store.spent_nusd(), list(caps(recipe, options, store)))
         self._allowance = Allowance(_most(options))
         reader = StoreReader(store.engine, store.path)
         counting = options.accept is not None
         if counting:
             self.progress.accepted_rows = store.accepted_rows(recipe, plan_id)
-        rules = Rules(recipe)
-        following = Following(recipe, reader, plan_id, rules, self.progress, count_accepted=counting)
+        following = Following(flow, reader, self.progress, count_accepted=counting)
         self._journal = Journal(store, following, self._take, self._look_whether_all_is_done, self._stop)
         self._lanes = {name: self._lane(name, teacher) for name, teacher in recipe.asked_teachers.items()}
         self._group: asyncio.TaskGroup | None = None

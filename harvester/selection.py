@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Outcome
@@ -28,15 +28,8 @@ class Node:
     outcome: Outcome | None
 
 
-@dataclass(slots=True)
-class Decided:
-    """Why each row does not go on; None for those that do."""
-
-    reasons: dict[int, str | None] = field(default_factory=dict)
-
-
-def decide(recipe: Recipe, nodes: Sequence[Node], *, final: bool = False) -> Decided:
-    """What becomes of every row of one seed's tree.
+def decide(recipe: Recipe, nodes: Sequence[Node], *, final: bool = False) -> dict[int, str | None]:
+    """Why each row of one seed's tree does not go on; None for those that do.
 
     A row goes on if its answer is accepted, the row that it was made from goes on, and its step selects it in its
     group. Where a step selects among a group, all of it waits until each of its rows is judged. A second attempt stands
@@ -50,7 +43,7 @@ def decide(recipe: Recipe, nodes: Sequence[Node], *, final: bool = False) -> Dec
     deciding = _Deciding(recipe, nodes, final=final)
     for step in recipe.steps:
         deciding.decide(step)
-    return Decided(deciding.reasons)
+    return deciding.reasons
 
 
 class _Deciding:

@@ -10,7 +10,7 @@ from harvester.collecting import default_store, nothing_yet
 from harvester.judging import rules_digest
 from harvester.parsing import parse
 from harvester.pricing import usd
-from harvester.recipe import REPAIR, SEEDS, Recipe
+from harvester.recipe import SEEDS, Recipe
 from harvester.store import Counts, RunState, StoreReader
 from harvester.store.lock import holder
 from harvester.store.writing import KILLED
@@ -57,11 +57,9 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
 
 def _balance(recipe: Recipe, reader: StoreReader, plan_id: int) -> Balance:
     roots = [step.name for step in recipe.readers(SEEDS)]
-    last = recipe.last_word.name
     asked = reader.seeds_of(plan_id, roots, accepted=False, limit=LOOKED_AT)
-    accepted = reader.seeds_of(plan_id, [last, last + REPAIR], accepted=True, limit=LOOKED_AT)
-    answers = [recipe.answer_step.name, recipe.answer_step.name + REPAIR]
-    said = reader.accepted_replies(plan_id, answers, limit=ANSWERS_LOOKED_AT)
+    accepted = reader.seeds_of(plan_id, recipe.last_word.row_names, accepted=True, limit=LOOKED_AT)
+    said = reader.accepted_replies(plan_id, recipe.answer_step.row_names, limit=ANSWERS_LOOKED_AT)
     return balance(asked, accepted, (parse(raw).text for raw in said))
 
 
@@ -99,8 +97,7 @@ def _last(run: RunState, writer: dict[str, Any] | None) -> dict[str, Any]:
 
 def _steps(recipe: Recipe, counts: Counts) -> dict[str, Any]:
     """Rows of train by step, where there are several; a second attempt is a row of its own."""
-    names = [step.name + suffix for step in recipe.steps for suffix in ("", REPAIR)]
-    steps: dict[str, Any] = {name: {"rows": 0, "accepted": 0, "dropped": {}} for name in names}
+    steps: dict[str, Any] = {name: {"rows": 0, "accepted": 0, "dropped": {}} for name in recipe.by_name}
     for (step, accepted, reason), number in counts.steps.items():
         if step not in steps:
             continue

@@ -1,14 +1,15 @@
 """One stored row → the values of its columns."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from harvester.exporting.lineages import Lineage
+from harvester.judging import NO_ANSWER
 from harvester.pricing import usd
 from harvester.recipe import REPAIR, Recipe
-from harvester.records import Answer, Check, Json, Message, canonical
+from harvester.records import Check, Json, Message, canonical
 from harvester.templating import Template
 
 NOT_SAMPLING = frozenset({"model", "messages"})
@@ -40,7 +41,7 @@ class Columns:
 
     def values(self, lineage: Lineage) -> dict[str, Any]:
         """Values for `schema.SCHEMA`, by column name."""
-        row, answer, outcome = lineage.row, lineage.answer or Answer("failed"), lineage.outcome
+        row, answer, outcome = lineage.row, lineage.answer or NO_ANSWER, lineage.outcome
         request = json.loads(row.request_body)
         reply = row.reply
         return {
@@ -89,8 +90,12 @@ def _json(value: Json) -> str:
 def _terms_of(lineage: Lineage) -> list[dict[str, Json]]:
     """Of every teacher that wrote, revised or judged the row, each once."""
     replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
-    found = {canonical(terms): terms for reply in replies for terms in [_terms(reply.teacher, reply.terms)]}
-    return list(found.values())
+    return each_once([_terms(reply.teacher, reply.terms) for reply in replies])
+
+
+def each_once(values: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
+    """The values without repetitions, in their order."""
+    return list({canonical(value): value for value in values}.values())
 
 
 def _terms(teacher: str, terms: Mapping[str, Json]) -> dict[str, Json]:

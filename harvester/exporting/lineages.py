@@ -9,7 +9,7 @@ from harvester.flowing import said
 from harvester.judging import Rules
 from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
-from harvester.selection import NOT_SELECTED, WAITING, Decided, Group, Node, decide
+from harvester.selection import NOT_SELECTED, WAITING, Group, Node, decide
 from harvester.store import StoredRow
 from harvester.store.schema import EXHAUSTED, PENDING
 
@@ -65,12 +65,13 @@ class _Tree:
             for row in rows
             if (judged := self._judged.get(row.id)) and (outcome := judged[1])
         ]
-        self._decided: Decided = decide(recipe, nodes, final=True)
+        self._reasons = decide(recipe, nodes, final=True)
         self._mended = {row.parent for row in rows if row.step.endswith(REPAIR)}
+        # By the row that they are about, and the judge: a second attempt is about the same as the first.
         self._verdicts: defaultdict[tuple[int | None, str], list[StoredRow]] = defaultdict(list)
         for row in rows:
             if (step := recipe.by_name[row.step]).judges:
-                self._verdicts[self._subject(row), step.name].append(row)
+                self._verdicts[self._first(row).parent, step.name].append(row)
 
     def lineages(self) -> Iterator[Lineage | Ended]:
         answers = self._recipe.answer_step
@@ -80,7 +81,7 @@ class _Tree:
                 continue
             if step.name == answers.name:
                 yield self._lineage(row)
-            elif reason := self._decided.reasons.get(row.id):
+            elif reason := self._reasons.get(row.id):
                 yield Ended(row, f"{step.name}:{reason}")
 
     def _lineage(self, row: StoredRow) -> Lineage:
@@ -92,7 +93,7 @@ class _Tree:
             waiting = Outcome(accepted=False, drop_reason=WAITING)
             return Lineage(row, None, waiting, chain[:-1], (), self._group(row), verified=False, steps=steps)
         answer, outcome = self._judged[row.id]
-        reason = self._decided.reasons[row.id]
+        reason = self._reasons[row.id]
         if reason == NOT_SELECTED or outcome.accepted:
             outcome = replace(outcome, drop_reason=reason)
         if reason and reason.startswith("of:"):
@@ -110,8 +111,12 @@ class _Tree:
         )
 
     def _group(self, row: StoredRow) -> Group:
-        first = self._rows[row.parent] if row.step.endswith(REPAIR) and row.parent in self._rows else row
+        first = self._first(row)
         return first.parent, first.part
+
+    def _first(self, row: StoredRow) -> StoredRow:
+        """The first attempt: of a second one the row that it mends, of others the row itself."""
+        return self._rows[row.parent] if row.step.endswith(REPAIR) and row.parent in self._rows else row
 
     def _chain(self, row: StoredRow) -> tuple[StoredRow, ...]:
         found = [row]
@@ -129,12 +134,6 @@ class _Tree:
                     yield one
                     yield from self._judges(one, reader)
 
-    def _subject(self, judge: StoredRow) -> int | None:
-        """The row that a judge's is about; a second attempt is about the same as the first."""
-        if judge.step.endswith(REPAIR) and judge.parent in self._rows:
-            return self._rows[judge.parent].parent
-        return judge.parent
-
     def _with_verdicts(self, outcome: Outcome, judges: Sequence[StoredRow]) -> Outcome:
         """An answer's outcome with the last score, and with the first judge's reason against it."""
         if not outcome.accepted or outcome.drop_reason:
@@ -147,12 +146,9 @@ class _Tree:
                 return replace(outcome, accepted=False, drop_reason=f"{step.name}:{WAITING}")
             verdict = self._judged[rows[0].id][1]
             outcome = replace(outcome, score=verdict.score)
-            if reason := self._decided.reasons[rows[0].id]:
+            if reason := self._reasons[rows[0].id]:
                 return replace(outcome, accepted=verdict.accepted, drop_reason=f"{step.name}:{reason}")
         return outcome
 
     def _is_about_answers(self, judge: Step) -> bool:
-        read = self._recipe.read_by(judge)
-        while (step := self._recipe.by_name.get(read)) and step.judges:
-            read = self._recipe.read_by(step)
-        return read == self._recipe.answer_step.name
+        return self._recipe.answered_by(judge) == self._recipe.answer_step

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
-from harvester.exporting.columns import Columns
+from harvester.exporting.columns import Columns, each_once
 from harvester.exporting.lineages import Lineage
 from harvester.exporting.schema import SCHEMA
+from harvester.selection import Group
 
 NAME = "preference"
 _MESSAGES = SCHEMA.field("messages").type
@@ -28,27 +28,26 @@ PAIRS = pa.schema(
 Rank = tuple[bool, float]
 
 
-def pairs(lineages: Iterable[Lineage], columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
+def pairs(of_seed: Iterable[Lineage], columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
     """(split, values for `PAIRS`) of each question whose answers differ in worth: its best and its worst answer.
 
     The best is an accepted one. Worth is whether the verifiers pass an answer, then the judge's score; answers that are
     cut off, refused or empty are in no pair, and neither are two of the same text.
 
     Args:
-        lineages: of one plan, in the order of their seeds.
+        of_seed: the answers that were made from one seed.
         columns: give the values.
     """
-    for _, of_seed in groupby(lineages, key=lambda lineage: lineage.row.position):
-        groups: defaultdict[tuple[int | None, int], list[Lineage]] = defaultdict(list)
-        for lineage in of_seed:
-            if lineage.answer is not None and lineage.answer.status == "ok":
-                groups[lineage.group].append(lineage)
-        for group in groups.values():
-            judged = any(lineage.outcome.score is not None for lineage in group)
-            # An answer on which the judge said nothing of use is neither better nor worse.
-            known = [one for one in group if not (judged and one.verified and one.outcome.score is None)]
-            if known and (pair := _pair(known)):
-                yield pair[0].row.split, _values(*pair, columns)
+    groups: defaultdict[Group, list[Lineage]] = defaultdict(list)
+    for lineage in of_seed:
+        if lineage.answer is not None and lineage.answer.status == "ok":
+            groups[lineage.group].append(lineage)
+    for group in groups.values():
+        judged = any(lineage.outcome.score is not None for lineage in group)
+        # An answer on which the judge said nothing of use is neither better nor worse.
+        known = [one for one in group if not (judged and one.verified and one.outcome.score is None)]
+        if known and (pair := _pair(known)):
+            yield pair[0].row.split, _values(*pair, columns)
 
 
 def _pair(group: Sequence[Lineage]) -> tuple[Lineage, Lineage] | None:
@@ -69,7 +68,6 @@ def _text(lineage: Lineage) -> str:
 
 def _values(best: Lineage, worst: Lineage, columns: Columns) -> dict[str, Any]:
     chosen, rejected = columns.values(best), columns.values(worst)
-    terms = {tuple(sorted(one.items(), key=str)): one for one in (*chosen["terms"], *rejected["terms"])}
     return {
         "prompt": chosen["messages"][:-1],
         "chosen": chosen["messages"][-1:],
@@ -81,5 +79,5 @@ def _values(best: Lineage, worst: Lineage, columns: Columns) -> dict[str, Any]:
         "seed_id": chosen["seed_id"],
         "seed": chosen["seed"],
         "recipe": chosen["recipe"],
-        "terms": list(terms.values()),
+        "terms": each_once([*chosen["terms"], *rejected["terms"]]),
     }

@@ -12,7 +12,7 @@ from harvester import verify as verifiers
 from harvester.errors import BadInput
 from harvester.explaining import explain
 from harvester.recipe.base import MONEY, STATED, Model, Name
-from harvester.recipe.steps import REPAIR, SEEDS, VERDICT, Selection, Step
+from harvester.recipe.steps import SEEDS, VERDICT, Selection, Step
 from harvester.recipe.teacher import Teacher
 from harvester.records import Json
 from harvester.seeds_spec import Seeds
@@ -140,8 +140,7 @@ class Recipe(Model):
         """Why no budget can be kept with this recipe, with the mend; None if one can."""
         for step in self.steps:
             name = self.teacher_name(step)
-            where = name if name in (TEACHER, JUDGE) else f"teachers.{name}"
-            teacher = self.asked_by(step)
+            where, teacher = _field_of(name), self.asked_by(step)
             if teacher.sampling.max_tokens is None:
                 return f"a budget needs {where}.sampling.max_tokens: without it no worst case can be reserved"
             if teacher.known_price is None:
@@ -174,14 +173,14 @@ class Recipe(Model):
 
     def where_teacher(self, name: str) -> str:
         """A teacher's place, for messages."""
-        return f"{self.path}: {name if name in (TEACHER, JUDGE) else f'teachers.{name}'}"
+        return f"{self.path}: {_field_of(name)}"
 
     # --- the DAG
 
     @cached_property
     def by_name(self) -> dict[str, Step]:
         """Name → step, with the steps under whose names second attempts are stored."""
-        return {name: step for step in self.steps for name in (step.name, step.name + REPAIR)}
+        return {name: step for step in self.steps for name in step.row_names}
 
     def read_by(self, step: Step) -> str:
         """The name of the step whose rows a step reads, or `seeds`."""
@@ -209,10 +208,22 @@ class Recipe(Model):
 
     def competes(self, step: Step) -> bool:
         """Whether a step's rows wait for others of their group before one of them goes on."""
-        answered = step
-        while answered.judges:
-            answered = self.by_name[self.read_by(answered)]
-        return self.selects(step) != "all" and answered.samples > 1
+        return self.selects(step) != "all" and self.answered_by(step).samples > 1
+
+    def answered_by(self, step: Step) -> Step:
+        """The step whose answers a judge's rows are about, by way of other judges or not; any other step itself."""
+        while step.judges:
+            step = self.by_name[self.read_by(step)]
+        return step
+
+    def ancestors(self, step: Step) -> list[Step]:
+        """The steps on the way to a step, the first one first."""
+        read = self.read_by(step)
+        return [] if read == SEEDS else [*self.ancestors(self.by_name[read]), self.by_name[read]]
+
+    def has_new_seeds(self, step: Step) -> bool:
+        """Whether a step's seeds were made by an expanding one, so that only the replies will tell their fields."""
+        return any(one.kind == "expand" for one in self.ancestors(step))
 
     @staticmethod
     def _answers(step: Step) -> bool:
@@ -314,3 +325,8 @@ class Recipe(Model):
         resolved = verifiers.resolve({"json_schema": schema}, self.folder, where=where)
         require_json(resolved, where)
         return Demands(verify=rules, output=resolved["json_schema"])
+
+
+def _field_of(teacher: str) -> str:
+    """Where a recipe states a teacher."""
+    return teacher if teacher in (TEACHER, JUDGE) else f"teachers.{teacher}"

@@ -52,6 +52,16 @@ class Step(Model):
     min_score: float | None = Field(default=None, description="the score that a judge's row needs")
 
     @property
+    def row_names(self) -> tuple[str, str]:
+        """The names under which its rows are stored: first attempts, and second ones."""
+        return self.name, self.name + REPAIR
+
+    @property
+    def repairs(self) -> bool:
+        """Whether an answer that misses its form is asked for once more."""
+        return self.output is not None and self.output.repair
+
+    @property
     def judges(self) -> bool:
         """Whether its rows are scores of other rows."""
         return self.kind == "judge"

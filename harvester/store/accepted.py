@@ -12,7 +12,7 @@ def accepted_rows(connection: Connection, recipe: Recipe, plan_id: int) -> int:
     mended, about, again = rows.alias("mended"), rows.alias("about"), rows.alias("again")
     its = (
         rows.c.plan_id == plan_id,
-        rows.c.step.in_((last.name, last.name + REPAIR)),
+        rows.c.step.in_(last.row_names),
         rows.c.split == "train",
         outcomes.c.accepted,
     )

@@ -21,5 +21,9 @@ def unjudged(plan_id: int, rules: str) -> tuple[ColumnElement[bool], ...]:
     suspects = select(runs.c.id).where(runs.c.id > func.coalesce(known, 0), not_(itself))
     # Plus nothing, so that SQLite begins with the few runs and not with the plan's every row.
     of_plan = rows.c.plan_id + 0 == plan_id
-    stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
-    return replies.c.run_id.in_(suspects), of_plan, stale
+    return replies.c.run_id.in_(suspects), of_plan, not_judged_by(rules)
+
+
+def not_judged_by(rules: str) -> ColumnElement[bool]:
+    """Whether a row, outer joined with its outcome, was not judged by these rules."""
+    return or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)

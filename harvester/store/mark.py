@@ -96,6 +96,10 @@ class Mark:
         """The requests that this run handed out and that are not settled."""
         return list(self._slots)  # at once: another thread hands out meanwhile
 
+    def is_out(self, request_id: int) -> bool:
+        """Whether this run handed a request out, and it is not settled."""
+        return request_id in self._slots
+
     def of(self, run_id: int) -> tuple[list[int], int]:
         """(requests that a run handed out, the highest one where only that is known); nothing of other runs."""
         return (self.outstanding, self.highest) if self.run_id == run_id else ([], 0)

@@ -2,17 +2,18 @@
 
 import json
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome
-from harvester.store.conditions import unjudged
+from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.engine import explained, reading_engine
 from harvester.store.schema import PENDING, outcomes, plans, replies, requests, rows, runs, seeds, teachers
@@ -127,20 +128,15 @@ class StoreReader:
         with self._reading() as connection:
             found = [
                 row
-                for some in _chunks(request_ids)
+                for some in chunks(request_ids)
                 for row in connection.execute(query.where(rows.c.request_id.in_(some)))
             ]
             return [ToJudge(request_id, row, step, json.loads(data)) for request_id, row, step, data in found]
 
     def raw_replies(self, request_ids: Sequence[int]) -> dict[int, bytes]:
         """Request → its reply's bytes, for those that have one."""
-        query = select(replies.c.request_id, replies.c.raw)
         with self._reading() as connection:
-            return {
-                one: inflated(raw, f"the reply to request {one}")
-                for some in _chunks(request_ids)
-                for one, raw in connection.execute(query.where(replies.c.request_id.in_(some)))
-            }
+            return raw_replies(connection, request_ids)
 
     def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
@@ -148,9 +144,8 @@ class StoreReader:
 
     def unjudged_children(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
         """Rows that were made from others, whose requests were answered before, and that nobody has judged by rules."""
-        stale = or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules)
         of_plan = (rows.c.plan_id == plan_id, rows.c.parent.is_not(None))
-        yield from self._stream(_rows_query(answered=True).where(*of_plan, stale))
+        yield from self._stream(_rows_query(answered=True).where(*of_plan, not_judged_by(rules)))
 
     def count_unjudged(self, plan_id: int, rules: str) -> int:
         """How many rows `unjudged` would give."""
@@ -235,9 +230,21 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
     )  # fmt: skip
 
 
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
     """So many at once as a statement has room for."""
-    return (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
+    left = iter(ids)
+    while some := list(islice(left, PAGE)):
+        yield some
+
+
+def raw_replies(connection: Connection, request_ids: Iterable[int]) -> dict[int, bytes]:
+    """Request → its reply's bytes, for those that have one."""
+    query = select(replies.c.request_id, replies.c.raw)
+    return {
+        one: inflated(raw, f"the reply to request {one}")
+        for some in chunks(request_ids)
+        for one, raw in connection.execute(query.where(replies.c.request_id.in_(some)))
+    }
 
 
 def inflated(blob: bytes, what: str) -> bytes:

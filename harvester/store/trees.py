@@ -1,20 +1,19 @@
 """The rows that were made from one seed, by way of others or not, on the writer's own connection."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from harvester.records import Outcome, Seed
+from harvester.records import Outcome, Seed, unanswered
 from harvester.selection import Node
+from harvester.store.conditions import not_judged_by
 from harvester.store.events import Known
-from harvester.store.reading import inflated
-from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING, outcomes, replies, requests, rows, seeds
+from harvester.store.reading import chunks, inflated, raw_replies
+from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING, outcomes, requests, rows, seeds
 from harvester.store.writing import Pending
 
-CHUNK = 500
 ENDED = (FAILED, EXHAUSTED)
 """States of requests that have no answer, and get none in this run."""
 
@@ -42,7 +41,7 @@ def rows_by_id(connection: Connection, ids: Iterable[int]) -> list[TreeRow]:
         rows.c.teacher, rows.c.request_id, rows.c.seed_id, rows.c.split, rows.c.reference, seeds.c.data,
     ).join(seeds, seeds.c.seed_id == rows.c.seed_id)  # fmt: skip
     found = []
-    for some in _chunks(ids):
+    for some in chunks(ids):
         for row in connection.execute(query.where(rows.c.id.in_(some)).order_by(rows.c.id)):
             reference = None if row.reference is None else json.loads(row.reference)
             seed = Seed(row.seed_id, row.split, json.loads(row.data), reference)
@@ -70,16 +69,8 @@ def _chain(row: TreeRow, known: dict[int, TreeRow]) -> list[TreeRow]:
 
 def replies_of(connection: Connection, of: Sequence[TreeRow]) -> dict[int, bytes]:
     """Row → its reply's bytes, for those that have one."""
-    by_request: defaultdict[int, list[int]] = defaultdict(list)
-    for row in of:
-        by_request[row.request_id].append(row.id)
-    found: dict[int, bytes] = {}
-    for some in _chunks(by_request):
-        query = select(replies.c.request_id, replies.c.raw).where(replies.c.request_id.in_(some))
-        for request_id, raw in connection.execute(query):
-            whole = inflated(raw, f"the reply to request {request_id}")
-            found |= dict.fromkeys(by_request[request_id], whole)
-    return found
+    found = raw_replies(connection, dict.fromkeys(row.request_id for row in of))
+    return {row.id: found[row.request_id] for row in of if row.request_id in found}
 
 
 def body(connection: Connection, row: TreeRow) -> bytes:
@@ -106,7 +97,7 @@ def nodes(connection: Connection, plan_id: int, position: int, rules: str) -> li
         if row.state == ANSWERED and row.rules == rules:
             outcome = Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
         elif row.state in ENDED:
-            outcome = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
+            outcome = unanswered(row.state, row.reason)
         found.append(Node(row.id, row.step, row.parent, row.part, row.sample, outcome))
     return found
 
@@ -128,7 +119,7 @@ class Children:
 def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: str) -> Children:
     """What can be asked, and what can be judged, of the rows that were made from these."""
     found = Children([], [])
-    for some in _chunks(parents):
+    for some in chunks(parents):
         made = (rows.c.parent.in_(some), rows.c.plan_id == plan_id)
         to_ask = (
             select(requests.c.id, requests.c.body, func.min(rows.c.teacher).label("teacher"))
@@ -142,7 +133,7 @@ def children(connection: Connection, plan_id: int, parents: Sequence[int], rules
             select(rows.c.request_id, rows.c.id)
             .join(requests, requests.c.id == rows.c.request_id)
             .outerjoin(outcomes, outcomes.c.id == rows.c.id)
-            .where(*made, requests.c.state != PENDING, or_(outcomes.c.rules.is_(None), outcomes.c.rules != rules))
+            .where(*made, requests.c.state != PENDING, not_judged_by(rules))
         )
         found.ended.extend(Known(request_id, row) for request_id, row in connection.execute(to_judge))
     return found
@@ -158,17 +149,12 @@ def failed(
 
 def _failed(connection: Connection, plan_id: int, column: ColumnElement[int], ids: Sequence[int]) -> dict[int, Outcome]:
     found = {}
-    for some in _chunks(ids):
+    for some in chunks(ids):
         query = (
             select(rows.c.id, requests.c.state, requests.c.reason)
             .join(requests, requests.c.id == rows.c.request_id)
             .where(rows.c.plan_id == plan_id, column.in_(some), requests.c.state.in_(ENDED))
         )
         for row in connection.execute(query):
-            found[row.id] = Outcome(accepted=False, drop_reason=f"failed: {row.reason or row.state}")
+            found[row.id] = unanswered(row.state, row.reason)
     return found
-
-
-def _chunks(ids: Iterable[int]) -> Iterable[list[int]]:
-    every = list(ids)
-    return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
