@@ -14,6 +14,7 @@ from harvester.errors import BadInput
 from harvester.guarding import P, R, TooMuch, within_limits
 from harvester.paths import inside
 from harvester.records import Json, Message, half_pair
+from harvester.text_files import readable
 
 _messages: ContextVar[list[Message]] = ContextVar("messages")
 
@@ -182,13 +183,9 @@ def _included(parser: Sandbox, path: Path, text: str) -> list[str]:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with readable(path):
         source = path.read_bytes()
         source.decode()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from None
     return source
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records
+text_files
 paths teachers.weights profiles yaml_text guarding
 addresses explaining
 pricing

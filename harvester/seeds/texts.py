@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from harvester.errors import BadInput
+from harvester.text_files import readable
 
 
 @contextmanager
@@ -15,13 +16,8 @@ def opened(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     Raises:
         BadInput: it cannot be read, or what is read inside the block is not UTF-8.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
-            yield file
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text: line {_bad_line(path)}: {error.reason}; save it as UTF-8") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    with readable(path), path.open(encoding="utf-8-sig", newline=newline) as file:
+        yield file
 
 
 def no_nul(path: Path, text: str, line: int) -> None:
@@ -29,13 +25,3 @@ def no_nul(path: Path, text: str, line: int) -> None:
     if "\0" in text:
         line += text[: text.index("\0")].count("\n")
         raise BadInput(f"{path}: line {line}: holds a NUL character; save it as UTF-8 text")
-
-
-def _bad_line(path: Path) -> int:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1  # changed meanwhile

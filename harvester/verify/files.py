@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harvester.errors import BadInput
 from harvester.paths import inside
+from harvester.text_files import readable
 
 
 def read_text(folder: Path, name: str, *, where: str) -> str:
@@ -13,9 +13,5 @@ def read_text(folder: Path, name: str, *, where: str) -> str:
         BadInput: there is no such file inside the folder, or it is no UTF-8 text.
     """
     path = inside(folder, name, where=where)
-    try:
+    with readable(path, where):
         return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInput(f"{where}: {path} is not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise BadInput(f"{where}: {path} cannot be read: {error.strerror}") from None

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from harvester.errors import BadInput
-from harvester.paths import inside
 from harvester.records import Check, Json
 from harvester.verify.answers import read_json
 from harvester.verify.base import REASON_CHARACTERS, BadSettings, Failed, Verifier, fingerprint
+from harvester.verify.files import read_text
 
 
 class JsonSchema:
@@ -24,7 +24,7 @@ class JsonSchema:
         """Reads the schema's file, checks the schema, and returns it."""
         schema = settings
         if isinstance(settings, str):
-            schema = _read(inside(folder, settings, where=where), where)
+            schema = _read(folder, settings, where)
         if not isinstance(schema, Mapping):
             raise BadSettings("", f"must be a schema's file or the schema itself, not {schema!r}")
         _check_schema(dict(schema))
@@ -100,10 +100,9 @@ def _references(schema: Json) -> Iterator[str]:
             yield from _references(value)
 
 
-def _read(path: Path, where: str) -> Json:
+def _read(folder: Path, name: str, where: str) -> Json:
+    text = read_text(folder, name, where=where)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise BadInput(f"{where}: {path} is not JSON: {error}") from None
-    except OSError as error:
-        raise BadInput(f"{where}: {path} cannot be read: {error.strerror}") from None
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: {folder / name} is not JSON: {error}") from None

@@ -34,7 +34,7 @@ def refusal_of(spec: dict[str, Any], folder: Path) -> str:
         ({"labels": {"of": "labels.txt"}}, "labels.of: there is no file"),
         ({"labels": {"of": "../labels.txt"}}, "labels.of: ../labels.txt is outside"),
         ({"labels": {"of": "empty.txt"}}, "labels.of: empty.txt is empty"),
-        ({"labels": {"of": "latin.txt"}}, "is not UTF-8 text"),
+        ({"labels": {"of": "latin.txt"}}, "latin.txt: not UTF-8 text: line 1: "),
         ({"labels": {"of": ["a"], "fields": "x"}}, "labels.fields: unknown field; did you mean field?"),
         ({"labels": {"of": ["a"], "ignore_case": "yes"}}, "labels.ignore_case: must be true or false, not 'yes'"),
         ({"labels": ["a", "b"]}, "labels.0: write {of: [first, second]}, not 'a'"),

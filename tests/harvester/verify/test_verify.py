@@ -103,7 +103,7 @@ def test_messages_start_where_the_caller_says() -> None:
 
 
 def test_a_schema_that_is_not_json_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "order.json").write_bytes(b'{"type": \xff}')
+    (tmp_path / "order.json").write_text('{"type": }')
     with pytest.raises(BadInput, match="is not JSON"):
         resolve({"json_schema": "order.json"}, tmp_path)
 
