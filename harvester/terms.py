@@ -19,6 +19,8 @@ CLAIMED = "claimed by the user, not checked"
 NOT_IN_REGISTRY = "not-in-registry"
 DECLARED = "declared:"
 LISTED_RULES = ("show", "pass_on")
+GATHERED = {"obligations": "obligations", "name_prefixes": "name_prefix", "show": "show", "pass_on": "pass_on"}
+"""What binds whoever uses all of several teachers' answers → what states it of one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,12 @@ def look_up(host: str | None, model: str, declared: Mapping[str, Any] | None, *,
             entries.append({**licence, "id": f"{DECLARED}{licence['id']}", "as_of": "", "source": CLAIMED})
         else:
             entries.append({"id": NOT_IN_REGISTRY, "verdict": "unknown", "as_of": "", "source": "no entry found"})
-    strictest = max(entries, key=lambda entry: STRICTNESS.index(entry["verdict"]))
+    binding = max(entries, key=lambda entry: strictness(entry["verdict"]))
     return Terms(
         id="+".join(str(entry["id"]) for entry in entries),
-        verdict=str(strictest["verdict"]),
-        as_of=str(strictest["as_of"]),
-        obligations=tuple(dict.fromkeys(text for entry in entries for text in entry.get("obligations", ()))),
+        verdict=str(binding["verdict"]),
+        as_of=str(binding["as_of"]),
+        obligations=tuple(_each_of(entry.get("obligations") for entry in entries)),
         source="; ".join(dict.fromkeys(str(entry["source"]) for entry in entries)),
         basis=declared.get("basis"),
         accepted_by=declared.get("accepted_by"),
@@ -163,7 +165,7 @@ def _rules(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     entries = list(entries)
     return {
         "name_prefix": next((entry["name_prefix"] for entry in entries if entry.get("name_prefix")), None),
-        **{key: tuple(dict.fromkeys(text for entry in entries for text in entry.get(key, ()))) for key in LISTED_RULES},
+        **{key: tuple(_each_of(entry.get(key) for entry in entries)) for key in LISTED_RULES},
     }
 
 
@@ -177,6 +179,48 @@ def with_rules(stored: Mapping[str, Any]) -> dict[str, Any]:
     ids = set(str(stored.get("id", "")).replace(DECLARED, "").split("+"))
     known = [entry for kind in ("hosts", "models", "licenses") for entry in entries(kind) if entry["id"] in ids]
     return {**stored, **_rules(known)}
+
+
+def strictness(verdict: str) -> int:
+    """The place of a verdict from the most permissive (0) on; one that this version does not know comes last."""
+    return STRICTNESS.index(verdict) if verdict in STRICTNESS else len(STRICTNESS)
+
+
+def require_verdict(verdict: str | None, *, where: str) -> None:
+    """Refuse what is no verdict of the registry's; None is none asked for.
+
+    Raises:
+        BadInput: it is another word.
+    """
+    if verdict is not None and verdict not in STRICTNESS:
+        raise BadInput(f"{where}: {verdict[:40]!r} is no verdict; name one of {', '.join(STRICTNESS)}")
+
+
+def strictest(verdicts: Iterable[str]) -> str | None:
+    """The verdict that binds a whole; None of nothing."""
+    return max(verdicts, key=strictness, default=None)
+
+
+def together(bindings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What binds whoever uses answers of several teachers: the strictest verdict, and every rule of each.
+
+    Args:
+        bindings: terms as a store keeps them, with their rules.
+
+    Returns:
+        `verdict`, None where there are none, and lists by the names of `GATHERED`.
+    """
+    bindings = list(bindings)
+    return {
+        "verdict": strictest(binding["verdict"] for binding in bindings),
+        **{name: _each_of(binding.get(one) for binding in bindings) for name, one in GATHERED.items()},
+    }
+
+
+def _each_of(stated: Iterable[str | Iterable[str] | None]) -> list[str]:
+    """Every text once, in the order in which they come."""
+    several = ([texts] if isinstance(texts, str) else texts or () for texts in stated)
+    return list(dict.fromkeys(text for texts in several for text in texts))
 
 
 def require(terms: Terms, *, teacher: str, where: str) -> None:

@@ -69,13 +69,20 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
 @click.argument("out", type=PATH, callback=usable, help="A new folder, or the dataset of an earlier export to replace.")
 @store_option
 @click.option("--unfiltered", is_flag=True, help="Write rejected answers into train too.")
+@click.option(
+    "--only-terms",
+    type=click.Choice(["allowed", "conditions", "unknown", "forbidden-competing", "forbidden"]),
+    help="Leave out, of every split, rows of a teacher whose terms are stricter.",
+)
 @trust_option
 @as_json
-def export(recipe: Path, out: Path, store: Path | None, unfiltered: bool, as_json: bool) -> None:
+def export(
+    recipe: Path, out: Path, store: Path | None, unfiltered: bool, only_terms: str | None, as_json: bool
+) -> None:
     """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
     from harvester.exporting import export as write
 
-    exported = write(load(recipe), out, store=store, unfiltered=unfiltered)
+    exported = write(load(recipe), out, store=store, unfiltered=unfiltered, only_terms=only_terms)
     result = {
         "path": str(exported.path),
         "rows": dict(exported.rows),

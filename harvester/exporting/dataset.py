@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from harvester.collecting import default_store, nothing_yet
-from harvester.errors import BadInput
+from harvester.errors import BadInput, RefusedByTerms
 from harvester.exporting import preference
 from harvester.exporting.card import write_card
 from harvester.exporting.columns import Columns
@@ -25,8 +25,10 @@ from harvester.exporting.shards import SplitWriter
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoredRow, StoreReader
-from harvester.terms import with_rules
+from harvester.terms import require_verdict, strictest, strictness, with_rules
 
+TERMS = "terms"
+"""Begins the reason of rows that `only_terms` leaves out."""
 OURS = {MANIFEST, "README.md", "data", preference.NAME}
 
 
@@ -36,32 +38,42 @@ class Exported:
 
     path: Path
     unfiltered: bool = False  # rejected answers are in train too
+    only_terms: str | None = None  # the strictest verdict that a row may have
     rows: Counter[str] = field(default_factory=Counter)  # by split
     pairs: Counter[str] = field(default_factory=Counter)  # by split, of the config `preference`
     asked: int = 0  # rows of train and dev that have their answer, or failed for good
     accepted: int = 0  # of them
-    dropped: Counter[str] = field(default_factory=Counter)  # reason → rows left out of train and dev
+    dropped: Counter[str] = field(default_factory=Counter)  # reason → rows left out; of test for their terms only
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
     sha256: str = ""  # over the parquet files
-    terms: dict[tuple[str, str, str | None], dict[str, Any]] = field(default_factory=dict)  # by teacher, id and basis
+    # By teacher, id, verdict, as_of and basis: a registry's entry changes from one day to another.
+    terms: dict[tuple[str | None, ...], dict[str, Any]] = field(default_factory=dict)
 
     def count(self, lineage: Lineage) -> None:
-        """Count a settled row, and note what binds it."""
+        """Count a settled row."""
         if lineage.row.split != "test":
             self.asked += 1
             self.accepted += lineage.outcome.accepted
-        for row in (*lineage.made_from, lineage.row, *lineage.judged_by):
-            if not row.reply:
-                continue
-            teacher, terms = row.reply.teacher, row.reply.terms
-            key = (teacher, terms["id"], terms["basis"])
+
+    def admits(self, lineage: Lineage) -> bool:
+        """Whether a row's terms let it into any split; what binds it is noted, or that it was left out is counted."""
+        replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
+        verdict = strictest(reply.terms["verdict"] for reply in replies) if self.only_terms else None
+        if self.only_terms and verdict and strictness(verdict) > strictness(self.only_terms):
+            self.dropped[f"{TERMS}:{verdict}"] += 1
+            return False
+        for reply in replies:
+            key = (reply.teacher, *(reply.terms.get(name) for name in ("id", "verdict", "as_of", "basis")))
             if key not in self.terms:
-                self.terms[key] = {"teacher": teacher, **with_rules(terms)}
+                self.terms[key] = {"teacher": reply.teacher, **with_rules(reply.terms)}
+        return True
 
 
-def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False) -> Exported:
+def export(
+    recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False, only_terms: str | None = None
+) -> Exported:
     """Write what is collected so far as a dataset that `datasets.load_dataset(out)` opens.
 
     Args:
@@ -69,19 +81,23 @@ def export(recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: 
         out: the folder to write; a dataset that was exported there before is replaced in one step.
         store: the database file; beside the recipe by default.
         unfiltered: write rejected answers into train too.
+        only_terms: leave out, of every split, what a teacher with a stricter verdict had a hand in; a basis that the
+            user stated changes no verdict.
 
     Raises:
-        BadInput: `out` is something else than a dataset, or the student's template is wrong.
+        BadInput: `out` is something else than a dataset, the student's template is wrong, or `only_terms` no verdict.
+        RefusedByTerms: `only_terms` leaves no row.
         StoreUnusable: no store, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)
+    require_verdict(only_terms, where="only_terms")
     _require_replaceable(out)
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        exported = Exported(out, unfiltered, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
+        exported = Exported(out, unfiltered, only_terms, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
@@ -108,9 +124,12 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     columns = Columns(recipe)
     settled = _settled(lineages(recipe, rows, Rules(recipe)), exported)
     for _, group in groupby(settled, key=lambda lineage: lineage.row.position):
-        of_seed = list(group)
-        for lineage in of_seed:
+        of_seed = []
+        for lineage in group:
             exported.count(lineage)
+            if not exported.admits(lineage):
+                continue
+            of_seed.append(lineage)
             if _is_kept(lineage, unfiltered=exported.unfiltered):
                 exported.rows[lineage.row.split] += 1
                 writers.add("data", lineage.row.split, SCHEMA, columns.values(lineage))
@@ -121,9 +140,19 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
                 exported.pairs[split] += 1
                 writers.add(preference.NAME, split, preference.PAIRS, values)
     writers.close()
+    _require_some(exported)
     exported.sha256 = _digest(folder)
     write_manifest(recipe, folder, exported)
     write_card(recipe, folder, exported)
+
+
+def _require_some(exported: Exported) -> None:
+    left_out = ", ".join(f"{n} {reason}" for reason, n in sorted(exported.dropped.items()) if reason.startswith(TERMS))
+    if left_out and not exported.rows.total():
+        raise RefusedByTerms(
+            f"{exported.path}: every row was left out for its terms ({left_out}), so nothing is written; ask a teacher"
+            " whose terms are more permissive, or name a stricter verdict (--only-terms)"
+        )
 
 
 class _Writers:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harvester import __version__
 from harvester.pricing import usd
 from harvester.recipe import Recipe
+from harvester.terms import together
 
 if TYPE_CHECKING:
     from harvester.exporting.dataset import Exported
@@ -30,6 +31,8 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported") -> None:
             "license": declared.license if declared else None,
         },
         "terms": [_binding(terms) for terms in exported.terms.values()],
+        "overall": together(exported.terms.values()),
+        "only_terms": exported.only_terms,
         "seeds": [
             {"split": split, "path": seeds.label, "license": seeds.license} for split, seeds in recipe.seed_files
         ],

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from harvester.errors import BadInput, RefusedByTerms
-from harvester.terms import _Registry, look_up, require, with_rules
+from harvester.terms import _Registry, look_up, require, strictest, together, with_rules
 from harvester.yaml_text import packaged
 
 
@@ -165,3 +165,18 @@ def test_an_entry_that_is_misspelt_is_refused(wrong: dict[str, Any]) -> None:
     registry["models"][0] |= wrong
     with pytest.raises(ValidationError):
         _Registry.model_validate(registry)
+
+
+def test_the_stricter_verdict_binds_the_whole_and_one_of_another_version_most_of_all() -> None:
+    assert strictest([]) is None
+    assert strictest(["conditions", "allowed", "unknown"]) == "unknown"
+    assert strictest(["forbidden", "by-a-later-version", "allowed"]) == "by-a-later-version"
+
+
+def test_terms_together_have_every_rule_once() -> None:
+    bindings = [
+        asdict(look_up("openrouter.ai", model, None, where="w")) for model in ("llama-3.3", "llama-4", "qwen3-8b")
+    ]
+    found = together([*bindings, {"verdict": "allowed"}])
+    assert (found["verdict"], found["name_prefixes"], found["show"]) == ("conditions", ["Llama"], ["Built with Llama"])
+    assert len(found["obligations"]) == len(set(found["obligations"])) == 5
