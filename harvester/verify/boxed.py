@@ -1,14 +1,15 @@
 r"""The last \boxed{…} of a text, where models put their final answers."""
 
-_BOX = "\\boxed{"
+import re
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
 def last_boxed(text: str) -> str | None:
-    r"""What stands in the last \boxed{…}, its braces balanced; None where there is none, or it is never closed."""
-    start = text.rfind(_BOX)
-    if start < 0:
+    r"""What stands in the last \boxed{…} or \fbox{…}, braces balanced; None without one, or where it stays open."""
+    start = max((box.end() for box in _BOX.finditer(text)), default=None)
+    if start is None:
         return None
-    start += len(_BOX)
     depth, escaped = 1, False
     for place in range(start, len(text)):
         letter = text[place]

@@ -1,7 +1,9 @@
 r"""math: the answer's final value equals the one that the seed expects, whichever way both are written.
 
 math-verify reads the last \boxed{…}, else the last formula or number, and compares by sympy: 1/2, 0.5 and \frac{2}{4}
-are equal. It runs in worker processes with limits of time and memory, because a formula can keep sympy busy for ever.
+are equal. What people write and it does not read is put into its forms first (`everyday_numbers`), and units are
+compared apart from it (`units`). It runs in worker processes with limits of time and memory, because a formula can
+keep sympy busy for ever.
 """
 
 from collections.abc import Mapping

@@ -33,6 +33,7 @@ PIECES = [
     "\\boxed{", "{", "}", "\\frac{1}{2}", "\\", "$", "$$", "#### ", "<answer>", "</answer>", "1 + 2", "(", "=", "/0", "^", "\\int_0^1 x",
     "```python\n", "```\n", "def f(:", "x = 1", '"', "\u201c", "\u201d", "\u00ab", '{"f": "', '{"f": ["a"]}', "null", "NaN", "as an ai, i",
     "I'm sorry, but I can't", "\u0645\u0631\u062d\u0628\u0627", "\u4f60\u597d", "\u202e", "\u0000", "\ud800", "\ufeff", "\u0301", "\n", "\r", "9" * 400, "1e999", "\U0001f600",
+    " million", "\\text{ ml}", " ml", "US$", "\u00bd", "\u0664", " per ", "^2", "\u2026", "...",
 ]  # fmt: skip
 WILD = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=3)).map("".join)
 SEEDS = st.just(SEED) | st.dictionaries(
