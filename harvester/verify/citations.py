@@ -7,6 +7,9 @@ shorter ones are more often names and terms than quotations.
 Quotations and source are compared word for word, with white space, quotation marks, apostrophes, dashes and the dots
 of an ellipsis in one form each, soft hyphens taken out, and without the punctuation at a quotation's ends, which
 belongs as often to the sentence around it.
+
+A quotation may be shortened by an ellipsis (…, ..., […], (...)): its parts must stand in the source one after the
+other, each at least PART_WORDS words long, so that no words are picked from anywhere.
 """
 
 import re
@@ -16,7 +19,7 @@ from typing import Any
 from harvester.records import Json
 from harvester.verify.answers import answer_field, seed_text
 from harvester.verify.base import Failed, Judge, quote
-from harvester.verify.copied_span import fold, stands_in
+from harvester.verify.copied_span import end_of, fold, stands_in
 from harvester.verify.length import words_in
 from harvester.verify.settings import Setting, SettingsKind
 
@@ -39,6 +42,8 @@ _ONE_FORM = str.maketrans(
     }
 )
 _ENDS = " .,;:!?'\""
+_ELLIPSIS = re.compile(r" ?(?:\[ ?\.(?: ?\.){2,} ?\]|\( ?\.(?: ?\.){2,} ?\)|\.(?: ?\.){2,}) ?")
+PART_WORDS = 3
 
 
 def spans_in(text: str, min_words: int) -> list[str]:
@@ -60,6 +65,19 @@ def _stated(answer: str, field: str) -> list[str]:
     return values
 
 
+def _require_parts(span: str, words: str, source: str, name: str) -> None:
+    """What an ellipsis leaves of a quotation stands in the source, in its order."""
+    parts = [part for one in _ELLIPSIS.split(words) if (part := one.strip(_ENDS))]
+    end = 0
+    for part in parts:
+        if len(parts) > 1 and words_in(part) < PART_WORDS:
+            raise Failed(f"{quote(span)}: {quote(part)} is too short beside an ellipsis; {PART_WORDS} words are needed")
+        found = end_of(part, source, end)
+        if found is None:
+            raise Failed(f"{quote(span)} does not stand in {name}")
+        end = found
+
+
 def _judge(settings: Mapping[str, Any]) -> Judge:
     field = settings.get("field")
 
@@ -73,7 +91,7 @@ def _judge(settings: Mapping[str, Any]) -> Judge:
             if not any(letter.isalnum() for letter in words):
                 raise Failed(f"{quote(span)} is no quotation")
             if not stands_in(words, source):
-                raise Failed(f"{quote(span)} does not stand in {settings['source']}")
+                _require_parts(span, words, source, settings["source"])
 
     return judge
 

@@ -25,15 +25,20 @@ def _compare(value: Json, text: str, settings: Mapping[str, Json]) -> None:
 
 def stands_in(span: str, text: str) -> bool:
     """Whether a span stands in a text without beginning or ending inside a word."""
-    start = text.find(span)
+    return end_of(span, text) is not None
+
+
+def end_of(span: str, text: str, begin: int = 0) -> int | None:
+    """Where the first such place of a span, from `begin` on, ends; None where there is none."""
+    start = text.find(span, begin)
     while start >= 0:
         end = start + len(span)
         cut_before = start > 0 and _inside_word(text[start - 1], text[start])
         cut_after = end < len(text) and _inside_word(text[end - 1], text[end])
         if not (cut_before or cut_after):
-            return True
+            return end
         start = text.find(span, start + 1)
-    return False
+    return None
 
 
 def _inside_word(left: str, right: str) -> bool:

@@ -62,5 +62,37 @@ def test_how_long_a_quotation_is_can_be_said(judged: Judged) -> None:
     assert not judged("citations", {"source": "text", "min_words": 1}, 'The "bridge".', SEED).passed
 
 
+@pytest.mark.parametrize(
+    ("answer", "passed"),
+    [
+        ("\u201cThe council met \u2026 on the budget\u201d", True),
+        ('"The council met ... a first in ten years"', True),
+        ('"The council met [...] the budget \u2014 a first (\u2026) mayor\'s office said."', True),
+        ('"The council met . . . on the budget"', True),
+        ('"... council met on Monday ..."', True),
+        ('"on the budget ... The council met"', False),  # not in this order
+        ('"The council met ... council met on"', False),  # the second begins before the first ends
+        ('"The council met ... on the bridge"', False),
+        ('"The ... office said"', False),
+        ('"The council ... the budget"', False),  # two words stand anywhere
+        ('"The council met ... budget"', False),
+        ('"council met on Mon ... on the budget"', False),
+    ],
+)
+def test_a_shortened_quotation_stands_in_the_source_part_by_part(judged: Judged, answer: str, passed: bool) -> None:
+    check = judged("citations", {"source": "text"}, answer, SEED)
+    assert check.passed is passed, check.reason
+
+
+def test_dots_that_stand_in_the_source_are_no_ellipsis(judged: Judged) -> None:
+    seed = {"text": "He said: well... no, and left."}
+    assert judged("citations", {"source": "text"}, 'It has "said: well... no".', seed).passed
+
+
+def test_a_part_that_is_too_short_is_named(judged: Judged) -> None:
+    reason = str(judged("citations", {"source": "text"}, '"The council met ... budget"', SEED).reason)
+    assert '"budget" is too short beside an ellipsis; 3 words are needed' in reason
+
+
 def test_a_seed_without_the_source_fails(judged: Judged) -> None:
     assert "no text field" in str(judged("citations", {"source": "text", "min": 0}, "x", {}).reason)
