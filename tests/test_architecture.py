@@ -35,7 +35,7 @@ budget
 retry
 teachers
 store
-judging auditing
+judging auditing tracing
 planning flowing
 catching_up
 progress feeding interrupting

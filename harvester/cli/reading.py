@@ -125,8 +125,8 @@ def verify(store: Path, as_json: bool) -> None:
 @as_json
 def trace(row: str, recipe: Path | None, store: Path | None, as_json: bool) -> None:
     """Where ROW comes from: seed, prompt, raw reply, teacher, terms, the recipe of that day."""
-    from harvester.auditing import trace as follow
     from harvester.collecting import default_store
+    from harvester.tracing import trace as follow
 
     path = store or default_store(load(recipe or only_recipe()))
     show(follow(path, row), as_json=as_json, text=texts.trace)

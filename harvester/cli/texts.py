@@ -163,6 +163,8 @@ def trace(result: dict[str, Any]) -> str:
     for how, parts in (("made from", result["made_from"]), ("led to", result["led_to"])):
         for part in parts:
             lines += [f"--- {how} row {part['row_id']} of step {part['step']}", *_asked(part)]
+            if part["recipe_text"] != result["recipe_text"]:
+                lines += [f"by another text of the recipe, planned at {part['planned_at']}:", part["recipe_text"]]
     lines.append("---")
     return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
 
@@ -173,9 +175,22 @@ def _asked(part: dict[str, Any]) -> list[str]:
     request, reply = part["request"], part["reply"]
     lines.append(f"request {request['key']}: {request['state']} after {request['attempts']} attempts")
     if reply:
-        lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "teacher", "terms", "price", "raw")]
+        teacher = reply["teacher"]
+        lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "price")]
+        lines.append(f"teacher: {teacher['name']} ({teacher['provider']}; {teacher['identity']})")
+        lines += [*_binding(reply["terms"]), f"raw: {reply['raw']}"]
     elif request["reason"]:
         lines.append(f"reason: {request['reason']}")
+    return lines
+
+
+def _binding(terms: dict[str, Any]) -> list[str]:
+    """A teacher's terms as they stood on the day of its reply."""
+    known = "; ".join(filter(None, (terms["id"], terms.get("source"), terms.get("as_of"))))
+    lines = [f"terms of that day: {terms['verdict']} ({known})"]
+    lines += [f"  obligation: {text}" for text in terms.get("obligations", ())]
+    if terms.get("basis"):
+        lines.append(f"  basis: {terms['basis']} (accepted by {terms['accepted_by']}; claimed, not checked)")
     return lines
 
 

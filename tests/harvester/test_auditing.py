@@ -1,4 +1,4 @@
-"""`verify` finds a flipped bit; `trace` walks a row back to its seed."""
+"""`verify` finds a flipped bit; `parse` judges stored replies again."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from harvester import cli
-from harvester.auditing import audit, trace
+from harvester.auditing import audit
 from harvester.collecting import collect, parse
-from harvester.errors import BadInput, StoreUnusable
+from harvester.errors import StoreUnusable
 from harvester.recipe import Recipe
 from harvester.store import StoreReader
 
@@ -70,24 +70,6 @@ def test_verify_fails_loudly(store: Path, monkeypatch: Any, capsys: Any) -> None
     assert caught.value.code == 6
     assert "reply to request 1: damaged" in out
     assert errors.count("\n") == 1
-
-
-def test_trace_walks_from_the_row_to_everything_behind_it(store: Path, folder: Any) -> None:
-    with StoreReader.open(store) as reader:
-        row = next(row for row in reader.rows(1) if row.seed == {"text": "seed 4"})
-    found = trace(store, row.row_id[:12])
-    assert found["seed"] == {"text": "seed 4"}
-    assert found["body"]["messages"][0]["content"].endswith("seed 4")
-    assert json.loads(found["reply"]["raw"])["choices"][0]["message"]["content"] == "answer to seed 4"
-    assert found["reply"]["terms"]["id"] == "declared:Apache-2.0"
-    assert found["reply"]["price"]["output"] == "2"
-    assert found["recipe_text"] == (folder.path / "recipe.yaml").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("row", ["nonsense", "", "%"])
-def test_trace_asks_for_one_row(store: Path, row: str) -> None:
-    with pytest.raises(BadInput, match=r"rows? begins? with"):
-        trace(store, row)
 
 
 def test_parse_judges_everything_again_and_asks_nobody(store: Path, folder: Any, provider: Any) -> None:
