@@ -1,5 +1,8 @@
 """language: the answer is written in one of the languages that are allowed.
 
+`is` names them for all seeds, `expected` the seed's field that does: a code or a list of them, of which a region
+(pt-BR) is not looked at.
+
 How it is decided, on the text without code blocks, addresses and digits:
 
 1. Without a letter nothing can be told, and the answer passes.
@@ -19,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from harvester.records import Json
-from harvester.verify.base import BadSettings, Failed, Judge
+from harvester.verify.base import BadSettings, Failed, Judge, quote
 from harvester.verify.names import did_you_mean
 from harvester.verify.settings import Setting, SettingsKind, shown
 
 MARGIN = 10.0
 READ_CHARACTERS = 3_000
 """The language of a longer text shows in its beginning, and weighing one takes 20 µs a character."""
-SETTINGS = {"is": Setting(object, missing="name a language, such as en, or a list of them")}
+SETTINGS = {"is": Setting(object), "expected": Setting(str)}
 
 RELATIVES = {"zh": ("yue", "wuu"), "ar": ("arz", "ary"), "no": ("nn",), "he": ("hbo",), "el": ("grc",)}
 _NO_LANGUAGE = "zxx"
@@ -63,17 +66,29 @@ _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+")
 
 
 def _finish(settings: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:  # noqa: ARG001 - see `Finish`
+    stated = settings.get("is") not in (None, "", [], {})
+    if not stated and not settings.get("expected"):
+        mend = "name a language, such as en, or a list of them; or, by `expected`, the seed's field that does"
+        raise BadSettings(".is", f"missing; {mend}")
+    if not stated:
+        return {"expected": settings["expected"]}
+    if "expected" in settings:
+        raise BadSettings(".expected", "stands beside `is`; leave one")
     codes = settings["is"] if isinstance(settings["is"], list) else [settings["is"]]
-    known = {label for label, _ in _rank("")} - {_NO_LANGUAGE}
     for code in codes:
         if code is False:
             raise BadSettings(".is", 'YAML reads no as false; write "no" for Norwegian')
         if not isinstance(code, str):
             raise BadSettings(".is", f"must be a language, such as en, or a list of them, not {shown(code)}")
-        if code not in known:
-            near = did_you_mean(code, known) or "; write codes such as en, de, ar, zh"
+        if code not in _known():
+            near = did_you_mean(code, _known()) or "; write codes such as en, de, ar, zh"
             raise BadSettings(".is", f"unknown language {shown(code)}{near}")
     return {"is": codes}
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(label for label, _ in _rank("")) - {_NO_LANGUAGE}
 
 
 def _rank(text: str) -> list[tuple[str, float]]:
@@ -109,25 +124,43 @@ def _prose(answer: str) -> str:
 
 
 def _judge(settings: Mapping[str, Any]) -> Judge:
-    allowed = {relative for code in settings["is"] for relative in (code, *RELATIVES.get(code, ()))}
-    scripts = {script for code in allowed for script in _scripts_of(code)}
-    wanted = " or ".join(settings["is"])
-
-    def judge(answer: str, seed: Mapping[str, Json]) -> None:  # noqa: ARG001 - the common form of a verifier
-        text = _prose(answer)
-        counts = Counter(script for script in map(_script, text) if script)
-        if not counts:
-            return
-        main = counts.most_common(1)[0][0]
-        if main not in scripts:
-            raise Failed(f"written in {main.capitalize()} letters, not in {wanted}")
-        words = "".join(letter if _script(letter) in (main, None) else " " for letter in text)
-        ranked = [(label, weight) for label, weight in _rank(words) if label != _NO_LANGUAGE]
-        best = max(weight for label, weight in ranked if label in allowed)
-        if ranked[0][1] - best > MARGIN:
-            raise Failed(f"written in {ranked[0][0]}, not in {wanted}")
+    def judge(answer: str, seed: Mapping[str, Json]) -> None:
+        codes = settings["is"] if "is" in settings else _of_seed(seed, settings["expected"])
+        _require(answer, tuple(codes))
 
     return judge
 
 
-LANGUAGE = SettingsKind("language", SETTINGS, "{is: en}", _judge, _finish)
+def _of_seed(seed: Mapping[str, Json], field: str) -> list[str]:
+    """The languages that a seed names.
+
+    Raises:
+        Failed: its field names none that is known.
+    """
+    value = seed.get(field)
+    named = value if isinstance(value, list) else [value]
+    codes = [re.split("[-_]", one.strip().lower())[0] if isinstance(one, str) else "" for one in named]
+    if not codes or not _known().issuperset(codes):
+        raise Failed(f"the seed's field {quote(field)} holds no language, such as en, but {quote(value)}")
+    return codes
+
+
+def _require(answer: str, codes: tuple[str, ...]) -> None:
+    """The answer is written in one of these languages, by the rules above."""
+    allowed = {relative for code in codes for relative in (code, *RELATIVES.get(code, ()))}
+    wanted = " or ".join(codes)
+    text = _prose(answer)
+    counts = Counter(script for script in map(_script, text) if script)
+    if not counts:
+        return
+    main = counts.most_common(1)[0][0]
+    if not any(main in _scripts_of(code) for code in allowed):
+        raise Failed(f"written in {main.capitalize()} letters, not in {wanted}")
+    words = "".join(letter if _script(letter) in (main, None) else " " for letter in text)
+    ranked = [(label, weight) for label, weight in _rank(words) if label != _NO_LANGUAGE]
+    best = max(weight for label, weight in ranked if label in allowed)
+    if ranked[0][1] - best > MARGIN:
+        raise Failed(f"written in {ranked[0][0]}, not in {wanted}")
+
+
+LANGUAGE = SettingsKind("language", SETTINGS, "{is: en}", _judge, _finish, seed_settings=("expected",))

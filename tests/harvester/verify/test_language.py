@@ -78,3 +78,20 @@ def test_names_and_code_of_another_script_do_not_change_the_language(judged: Jud
 def test_close_relatives_count_as_one(judged: Judged) -> None:
     assert judged("language", {"is": "no"}, "Eg veit ikkje kva dei heiter, men dei kjem frå Noreg.").passed
     assert judged("language", {"is": "zh"}, "佢哋今日去咗邊度呀？我唔知道佢哋喺邊。").passed
+
+
+@pytest.mark.parametrize(
+    ("named", "passed"),
+    [("ar", True), ("en", False), (["en", "ar"], True), ("AR", True), ("ar-EG", True), ("pt_BR", False)],
+)
+def test_each_seed_may_name_its_own_language(judged: Judged, named: object, passed: bool) -> None:
+    check = judged("language", {"expected": "target"}, SENTENCES["ar"][0], {"target": named})
+    assert check.passed is passed
+
+
+@pytest.mark.parametrize(
+    "seed", [{}, {"target": None}, {"target": "Arabic"}, {"target": ""}, {"target": []}, {"target": [7]}]
+)
+def test_a_seed_that_names_no_language_is_said_so(judged: Judged, seed: dict[str, object]) -> None:
+    reason = judged("language", {"expected": "target"}, SENTENCES["ar"][0], seed).reason
+    assert str(reason).startswith('the seed\'s field "target" holds no language, such as en, but ')

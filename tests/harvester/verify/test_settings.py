@@ -60,6 +60,9 @@ def refusal_of(spec: dict[str, Any], folder: Path) -> str:
             "citations.min: must be a number of at least 0, without a fraction",
         ),
         ({"language": {}}, "language.is: missing"),
+        ({"language": {"is": [], "expected": ""}}, "language.is: missing"),
+        ({"language": {"is": "en", "expected": "lang"}}, "language.expected: stands beside `is`; leave one"),
+        ({"language": {"expected": 7}}, "language.expected: must be text"),
         ({"language": {"is": "english"}}, "language.is: unknown language 'english'"),
         ({"language": {"is": ["en", "xx"]}}, "language.is: unknown language 'xx'"),
         ({"language": {"is": False}}, 'language.is: YAML reads no as false; write "no" for Norwegian'),
@@ -90,7 +93,7 @@ RIGHT: dict[str, Any] = {
     "arithmetic": {"numbers": "nums", "target": "goal"},
     "code": [{"tests": "tests"}, {"tests": {"text": "assert True"}}],
     "citations": {"source": "text"},
-    "language": {"is": "en"},
+    "language": [{"is": "en"}, {"expected": "lang"}],
     "length": {"max_words": 5},
     "refusal": {},
     "python": "operator:eq",
@@ -114,6 +117,7 @@ def test_the_fields_of_the_seed_that_a_block_needs_are_told() -> None:
         ("arithmetic.target", "goal"),
         ("code.0.tests", "tests"),
         ("citations.source", "text"),
+        ("language.1.expected", "lang"),
     ]
 
 

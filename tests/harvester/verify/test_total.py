@@ -23,7 +23,7 @@ SPEC: dict[str, Any] = {
     "arithmetic": [{"numbers": "numbers", "target": "target"}, {"numbers": "text", "target": "target"}],
     "code": {"tests": "tests", "timeout_s": 5},
     "citations": [{"source": "text"}, {"source": "text", "field": "f"}],
-    "language": [{"is": "en"}, {"is": ["ar", "zh", "ru"]}],
+    "language": [{"is": "en"}, {"is": ["ar", "zh", "ru"]}, {"expected": "text"}],
     "length": [{"min_words": 2, "max_chars": 9}, {"max_words": 2, "field": "f"}],
     "refusal": {},
     "python": "checks:judge",
