@@ -1,15 +1,17 @@
 """A text → chunks of so many tokens that overlap, cut where a reader would pause."""
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
 import regex
 
+from harvester.seeds.headings import headings
 from harvester.seeds.tokens import Weigh
 
-PARAGRAPH, SENTENCE, LINE, WORD, INSIDE = 4, 3, 2, 1, 0
-"""What ends at a cut; the higher the better."""
+PARAGRAPH, SENTENCE, LINE, WORD, INSIDE, HEADING = 5, 4, 3, 2, 1, 0
+"""What ends at a cut; the higher the better. A heading, or a part of one, is no end: it belongs to what follows."""
 
 # A word with the space after it. Chinese and Japanese have no spaces, but ends of sentences.
 PIECE = regex.compile(r"[^\s。！？]*[。！？]+[”’」』）]*\s*|[^\s。！？]+\s*|\s+")  # noqa: RUF001 - full-width ones are meant
@@ -60,6 +62,9 @@ class _Pieces:
                 cuts.append(end)
                 weights.append(weight)
             ranks.append(_rank(piece.group()))
+        for begin, end in headings(text):
+            first, last = bisect_right(cuts, begin), bisect_right(cuts, end)
+            ranks[first:last] = bytes([HEADING]) * (last - first)
         self._cuts, self._ranks = cuts, ranks
         self._before = array("d", accumulate(weights, initial=0.0))  # cut → tokens before it
         self.count = len(weights)
@@ -69,12 +74,17 @@ class _Pieces:
         return self._cuts[cut]
 
     def end(self, begin: int, beyond: int, tokens: int) -> int:
-        """The best cut after `begin` and `beyond` that leaves at most `tokens`, of those that leave half or more."""
+        """The best cut after `begin` and `beyond` that leaves at most `tokens`.
+
+        It leaves half or more, unless only cuts that leave less keep a heading with what follows it.
+        """
         farthest = self._farthest(begin, tokens)
         if farthest == self.count:
             return farthest
         enough = self._before[begin] + tokens / 2
         good = [cut for cut in range(beyond + 1, farthest + 1) if self._before[cut] >= enough]
+        if good and all(self._ranks[cut] == HEADING for cut in good):
+            good = [cut for cut in range(beyond + 1, good[0]) if self._ranks[cut] != HEADING] or good
         return max(good, key=lambda cut: (self._ranks[cut], cut), default=max(farthest, beyond + 1))
 
     def again(self, begin: int, end: int, tokens: int, overlap: int) -> int:

@@ -1,5 +1,6 @@
 """Chunks: whole characters, at most so many tokens, cut where a reader would pause, nothing lost."""
 
+import time
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from harvester.errors import BadInput
 from harvester.seeds.chunking import chunks, spans
+from harvester.seeds.headings import headings
 from harvester.seeds.tokens import BYTES_PER_TOKEN, counted, estimated
 
 FAMILY, FLAG, ACCENTED = "👩‍👩‍👧‍👦", "🇩🇪", "e\u0301\u0323"
@@ -31,6 +33,9 @@ PARTS = [
     " ",
     "हिन्दी। ",
     "\r\n",
+    "# Head\n",
+    "\n\nA title\n\n",
+    "\n====\n",
 ]
 TEXTS = st.lists(st.sampled_from(PARTS) | st.text(st.characters(exclude_categories=["Cs"])), max_size=60).map("".join)
 SIZES = st.tuples(st.integers(8, 60), st.integers(0, 30)).filter(lambda size: size[1] * 2 <= size[0])
@@ -66,6 +71,83 @@ def test_cuts_are_at_ends_of_paragraphs_where_there_are_some() -> None:
     found = cut(text, 50)
     assert len(found) > 5
     assert all(chunk.startswith("Paragraph") and chunk.endswith("says that.") for chunk in found)
+
+
+SECTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["# {}\n", "## {}\n\n", "{}\n=======\n\n", "{}\n\n"]),
+        st.text("AB cd", min_size=1, max_size=20).map(lambda text: f"H{text.strip()}"),
+        st.lists(st.integers(1, 40).map(lambda words: "Hay is dry. " * words), min_size=1, max_size=3),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None)
+@given(sections=SECTIONS, size=st.tuples(st.integers(20, 90), st.integers(0, 10)))
+def test_no_chunk_ends_with_a_heading(sections: list[tuple[str, str, list[str]]], size: tuple[int, int]) -> None:
+    text = "".join(head.format(title) + "\n\n".join(body) + "\n\n" for head, title, body in sections)
+    tokens, overlap = size
+    covered = 0
+    for begin, end in spans(text, estimated(text), tokens=tokens, overlap=overlap):
+        assert begin <= covered < end
+        assert len(text[begin:end].encode()) <= tokens * BYTES_PER_TOKEN
+        assert text[begin:end].rstrip().endswith("dry.")
+        covered = end
+    assert covered == len(text)
+
+
+def test_a_heading_stays_with_what_follows_it() -> None:
+    found = cut("The hay is dry.\n\n" * 6 + "## Barns\n\n" + "The barn is full of hay that is dry.\n\n" * 4, 30)
+    assert any(chunk.startswith("## Barns\n\nThe barn") for chunk in found)
+    assert not any(chunk.endswith("Barns") for chunk in found)
+
+
+def test_a_heading_at_the_documents_end_stays_there() -> None:
+    assert cut("The hay is dry.\n\n## Barns", 30) == ["The hay is dry.\n\n## Barns"]
+
+
+def test_headings_longer_than_a_chunk_are_cut_all_the_same() -> None:
+    found = cut("# " + "very " * 50 + "long\n\nThe hay is dry.", 10)
+    assert len(found) > 5
+    assert all(len(chunk) <= 40 for chunk in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# One\ntext", ["# One\n"]),
+        ("a\n\n ## Two ##\n\ntext", [" ## Two ##\n\n"]),
+        ("Three\n===\ntext", ["Three\n===\n"]),
+        ("Text.\n\nFour\n---\n\ntext", ["Four\n---\n\n"]),
+        ("5. Fifth\n\nIts text.", ["5. Fifth\n\n"]),
+        (
+            "\u0627\u0644\u0645\u0642\u062f\u0645\u0629\n\n\u0646\u0635.",
+            ["\u0627\u0644\u0645\u0642\u062f\u0645\u0629\n\n"],
+        ),
+        ("Title\r\n\r\nIts text.", ["Title\r\n\r\n"]),
+        ("Title\n\nPart\n\nIts text.", ["Title\n\n", "Part\n\n"]),
+        ("A\n\nB\n\nC\n\nD\n\nThat was a list.", []),
+        ("- item\n\nIts text.", []),
+        ("a line\n\nIts text.", []),
+        ("A sentence.\n\nIts text.", []),
+        ("#tag\ntext.", []),
+        ("Two lines\nof text\n\nand more.", []),
+        ("| a | b |\n|---|---|\n\ntext.", []),
+        ("Heads nothing", []),
+        ("42\n\ntext.", []),
+        ("", []),
+    ],
+)
+def test_what_is_a_heading(text: str, found: list[str]) -> None:
+    assert [text[begin:end] for begin, end in headings(text)] == found
+
+
+@pytest.mark.parametrize("text", ["\n", " ", " \n", "#", "# a", "-", "a\n---\n", "A\n\n", "="])
+def test_headings_of_long_texts_are_found_soon(text: str) -> None:
+    before = time.process_time()
+    headings(text * 200_000)
+    assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize(
