@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 
 NAME = "finetune_segments"
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Not cuDNN's: it plans anew for every length that it has not seen, and each row has its own. On an H100 that was most
+of a step (benchmarks/LOG.md)."""
 SAME = 2e-2
 """Relative difference of hidden states that rounding explains, bfloat16 included."""
 HARMLESS = frozenset({"position_ids", "output_attentions", "use_cache", "cache_position", "deterministic"})
@@ -60,14 +64,15 @@ def segment_attention(
         k_BGTE, v_BGTE = (x.repeat_interleave(groups, dim=1) for x in (k_BGTE, v_BGTE))
     parts = zip(*(torch.split(x, list(segments), dim=2) for x in (q_BHTE, k_BGTE, v_BGTE)), strict=True)
     attended = []
-    for q, k, v in parts:
-        windowed = sliding_window is not None and q.shape[2] > sliding_window
-        mask = _window(q.shape[2], sliding_window, q.device) if windowed and sliding_window else None
-        attended.append(
-            functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, dropout_p=dropout
+    with sdpa_kernel(KERNELS):
+        for q, k, v in parts:
+            windowed = sliding_window is not None and q.shape[2] > sliding_window
+            mask = _window(q.shape[2], sliding_window, q.device) if windowed and sliding_window else None
+            attended.append(
+                functional.scaled_dot_product_attention(
+                    q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling, dropout_p=dropout
+                )
             )
-        )
     return torch.cat(attended, dim=2).transpose(1, 2), None
 
 

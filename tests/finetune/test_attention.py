@@ -178,3 +178,18 @@ def test_grouped_heads_and_windows_equal_plain_masked_attention() -> None:
         q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), attn_mask=mask
     )
     torch.testing.assert_close(found, plain.transpose(1, 2), rtol=1e-5, atol=1e-6)
+
+
+def test_no_kernel_is_taken_that_plans_anew_for_every_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    attend, allowed = torch.nn.functional.scaled_dot_product_attention, []
+
+    def noting(*arguments: Any, **more: Any) -> torch.Tensor:
+        allowed.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return attend(*arguments, **more)
+
+    monkeypatch.setattr("finetune.attention.functional.scaled_dot_product_attention", noting)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    q, k, v = (torch.randn(1, 4, 9, 8) for _ in range(3))
+    segment_attention(None, q, k, v, None, segments=(4, 5))
+    assert allowed == [False, False]
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
