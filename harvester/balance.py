@@ -1,5 +1,11 @@
-"""Which kinds of seeds the accepted rows come from: rules and selection can keep one class and lose the others."""
+"""Which kinds of seeds the accepted rows come from: rules and selection can keep one class and lose the others.
 
+A field names classes when it has 2 to MOST_CLASSES values, each is shared by LEAST_SHARED different seeds or more on
+average, and at most half of the seeds hold what can be no class there: a long text, a list, nothing. So a label is
+counted, and a text, a question or a number of its own is not, however few seeds there are and however many samples.
+"""
+
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +14,9 @@ from harvester.records import Json
 
 MOST_CLASSES = 12
 """A field with more values than that names no classes."""
+LEAST_SHARED = 2
 MOST_CHARACTERS = 40
+_NO_CLASS = "…"
 LEAST_ASKED = 5
 """Of a class before anything is said about it."""
 ANSWER = "the answer itself"
@@ -35,11 +43,19 @@ def balance(
         accepted: the same for each accepted row.
         answers: of accepted rows; where all of many are one short text, that is said too.
     """
-    of_asked, of_accepted = _count(asked), _count(accepted)
+    of_asked, of_accepted, of_seeds = _Counts(), _Counts(), _Counts()
+    seen = set[int]()
+    for seed in asked:
+        of_asked.add(seed)
+        if (identity := hash(json.dumps(seed, sort_keys=True))) not in seen:  # else one more sample of it
+            seen.add(identity)
+            of_seeds.add(seed)
+    for seed in accepted:
+        of_accepted.add(seed)
     fields = {
         name: {value: (number, of_accepted[name][value]) for value, number in sorted(classes.items())}
         for name, classes in of_asked.items()
-        if 1 < len(classes) <= MOST_CLASSES
+        if _names_classes(of_seeds[name])
     }
     warnings = [line for name, shares in fields.items() for line in _warnings(name, shares)]
     said = Counter(answers)
@@ -48,15 +64,23 @@ def balance(
     return Balance(fields, tuple(warnings))
 
 
-def _count(seeds: Iterable[Mapping[str, Json]]) -> defaultdict[str, Counter[str]]:
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for seed in seeds:
+def _names_classes(seeds: Counter[str]) -> bool:
+    """Whether the values of a field, each with how many different seeds hold it, are classes."""
+    others = seeds[_NO_CLASS]
+    shared, values = seeds.total() - others, len(+seeds) - bool(others)
+    return 1 < len(+seeds) <= MOST_CLASSES and shared >= LEAST_SHARED * values and shared >= others
+
+
+class _Counts(defaultdict[str, Counter[str]]):
+    """Field → value → how many hold it."""
+
+    def __init__(self) -> None:
+        super().__init__(Counter)
+
+    def add(self, seed: Mapping[str, Json]) -> None:
         for name, value in seed.items():
-            if isinstance(value, str | bool | int) and len(text := str(value)) <= MOST_CHARACTERS:
-                found[name][text] += 1
-            else:
-                found[name]["…"] += 1  # neither a class nor nothing: its share counts
-    return found
+            known = isinstance(value, str | bool | int) and len(str(value)) <= MOST_CHARACTERS
+            self[name][str(value) if known else _NO_CLASS] += 1  # its share counts, though it is no class
 
 
 def _warnings(name: str, shares: Shares) -> list[str]:

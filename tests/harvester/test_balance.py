@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,40 @@ def test_a_few_seeds_of_a_class_prove_nothing() -> None:
 
 def test_texts_of_their_own_are_no_classes() -> None:
     assert set(balance(seeds(paid=20, owed=20), []).fields) == {"kind"}
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize("number", [2, 6, 10, 12])
+def test_few_questions_of_their_own_are_no_classes(number: int, samples: int) -> None:
+    asked = [{"question": f"Why {one}?", "chunk": one, "text": f"Text {one}"} for one in range(number)] * samples
+    found = balance(asked, asked[:1])
+    assert found.fields == {}
+    assert found.warnings == ()
+
+
+def test_four_labels_of_twelve_seeds_are_classes() -> None:
+    labels = ("paid", "owed", "refund", "other")
+    found = balance(seeds(**dict.fromkeys(labels, 3)), seeds(paid=3, owed=1))
+    assert found.fields == {"kind": {"paid": (3, 3), "owed": (3, 1), "refund": (3, 0), "other": (3, 0)}}
+
+
+def test_a_value_is_shared_by_two_seeds_or_more() -> None:
+    pairs = [{"name": name, "number": number} for name in "abc" for number in range(2)]
+    assert set(balance(pairs, []).fields) == {"name", "number"}
+    assert set(balance([*pairs, {"name": "d", "number": 0}], []).fields) == {"number"}
+
+
+def test_a_rare_class_is_counted_beside_common_ones() -> None:
+    assert balance(seeds(paid=20, refund=1), []).fields["kind"] == {"paid": (20, 0), "refund": (1, 0)}
+
+
+def test_texts_some_of_which_are_short_are_no_classes() -> None:
+    asked = [{"text": "Long text, one of many. " * 4 + str(number)} for number in range(20)]
+    assert balance([*asked, {"text": "Yes"}, {"text": "No"}], []).fields == {}
+
+
+def test_rows_are_counted_and_not_seeds() -> None:
+    assert balance(seeds(paid=3, owed=3) * 4, seeds(paid=3) * 2).fields == {"kind": {"paid": (12, 6), "owed": (12, 0)}}
 
 
 def test_answers_that_are_all_the_same_are_warned_of() -> None:
