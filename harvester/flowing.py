@@ -58,9 +58,10 @@ class Flow:
         read = [row for row in rows if self.recipe.readers(step_of[row.step].name)]
         competing = {row.id for row in read if self.recipe.competes(step_of[row.step])}
         going = [row for row in read if row.id not in competing and outcomes[row.id].accepted]
-        followed += self._follow(connection, going)
-        together = dict.fromkeys(row.position for row in read if row.id in competing)
-        for position in together:
+        gone_on = set(self._follow(connection, going))
+        followed += gone_on
+        decided = [row for row in read if row.id not in gone_on and self._is_awaited(step_of[row.step])]
+        for position in dict.fromkeys(row.position for row in decided):
             # Whom the selection takes may have no question to be put next: then it takes another.
             while chosen := self._selected(connection, position):
                 followed += self._follow(connection, chosen)
@@ -82,6 +83,11 @@ class Flow:
             yield row.seed, _origin(row), [asked]
 
     # --- next steps
+
+    def _is_awaited(self, step: Step) -> bool:
+        """Whether rows that compete wait for what becomes of a step's: for themselves, or to be judged or not to be."""
+        judges = (reader for reader in self.recipe.readers(step.name) if reader.judges)
+        return self.recipe.competes(step) or any(map(self._is_awaited, judges))
 
     def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
         nodes = trees.nodes(connection, self.plan_id, position, self.rules.digest)

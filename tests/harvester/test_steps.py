@@ -295,6 +295,29 @@ def test_a_refused_request_of_one_row_does_not_hold_up_its_group(three: Any, pro
     assert len(exported(three)) == SEEDS
 
 
+@pytest.mark.parametrize("last", ["refused", "rejected", "unrenderable"])
+def test_a_group_is_decided_by_an_answer_that_never_comes_before_the_judge(
+    three: Any, provider: Any, last: str
+) -> None:
+    three.seeds("train.jsonl", ["seed 0"])
+    three.data["steps"][0] |= {"samples": 2, "verify": {"regex": {"pattern": "title"}}}
+    three.data["steps"][1]["select"] = "best_of_n"
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.write("grade.j2", "grade {{ steps.draft.json.title }}")
+    three.save()
+    refusal = (400, {}, b'{"error": {"message": "no"}}')
+    provider.script = lambda body, _: refusal if last == "refused" and body["seed"] == 1 else None
+    late = {"rejected": "nothing", "unrenderable": "no title"}
+    provider.answer = by_step(
+        draft=lambda body: late.get(last, "") if body["seed"] else '{"title": "fine"}',
+        grade=lambda _: '{"reason": "", "score": 4}',
+        final=last_line,
+    )
+    provider.latency_s = lambda body, _: 0.4 * body["seed"]
+    run(three)
+    assert asked(provider) == {"draft": 2, "grade": 1, "final": 1}
+
+
 @pytest.fixture
 def judged_elsewhere(three: Any) -> Any:
     with serving(Provider()) as judge:
