@@ -10,7 +10,7 @@ from harvester.parsing import parse, parse_decoded
 from harvester.progress import Progress
 from harvester.records import Answer
 from harvester.store import StoreReader, trees
-from harvester.store.accepted import accepted_rows
+from harvester.store.accepted import accepted_of, touched
 from harvester.store.events import Event, Judged, Known, Replied, Unanswered
 from harvester.store.journal import Consequences
 from harvester.store.reading import ToJudge
@@ -33,18 +33,29 @@ class Following:
             flow: of the plan.
             reader: of the store.
             progress: is told what is accepted.
-            count_accepted: keep `progress.accepted_rows`, too.
+            count_accepted: keep `progress.accepted_rows` up to date, too; it holds what the store has now.
         """
         self._flow, self._reader, self._progress, self._count = flow, reader, progress, count_accepted
+        self._touched: set[int] = set()  # places of the seeds that the commit under way decides about
+        self._had = 0  # accepted rows of theirs before it
         self._recipe, self._plan_id, self._rules = flow.recipe, flow.plan_id, flow.rules
         self._last = flow.recipe.last_word.name
 
+    def before(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Count what is accepted of the seeds that the commit decides about: of the others nothing changes in it."""
+        if self._count:
+            self._touched = touched(connection, self._plan_id, events)
+            self._had = accepted_of(connection, self._recipe, self._plan_id, self._touched)
+
     def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         """The rows that outcomes lead to, planned in the commit that writes those."""
+        found = self._led_to(connection, events) if self._flow.leads_on else Consequences()
         if self._count:
-            self._progress.accepted_rows = accepted_rows(connection, self._recipe, self._plan_id)
-        if not self._flow.leads_on:
-            return Consequences()
+            has = accepted_of(connection, self._recipe, self._plan_id, self._touched)
+            self._progress.accepted_rows = (self._progress.accepted_rows or 0) + has - self._had
+        return found
+
+    def _led_to(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         outcomes = {event.row: event.outcome for event in events if isinstance(event, Judged)}
         outcomes |= trees.failed(
             connection,

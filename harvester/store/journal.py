@@ -36,6 +36,10 @@ class Consequences:
 class Follower(Protocol):
     """Looks inside what is stored; called in the store's thread."""
 
+    def before(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Called in a commit that has not written its events yet."""
+        ...
+
     def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         """What follows from events in the same commit."""
         ...
@@ -169,7 +173,11 @@ class Journal:
             self._changed.set()
 
     def _commit(self, events: Sequence[Event]) -> Consequences:
-        within = self._store.apply_with(events, lambda connection: self._follower.within(connection, events))
+        within = self._store.apply_with(
+            events,
+            lambda connection: self._follower.within(connection, events),
+            first=lambda connection: self._follower.before(connection, events),
+        )
         try:
             after = self._follower.after(events)
         except Exception as error:  # noqa: BLE001 - the events are on disk all the same, and must not be written again

@@ -55,6 +55,8 @@ class Looking:
     def __init__(self, look: Callable[[Sequence[Event]], Sequence[Event]]) -> None:
         self.look = look
 
+    def before(self, connection: Connection, events: Sequence[Event]) -> None: ...
+
     def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:  # noqa: ARG002
         return Consequences()
 
