@@ -45,8 +45,8 @@ lanes
 running
 collecting
 questions
-exporting foreseeing
 balance
+exporting foreseeing
 estimating status starting known
 cli
 __main__

@@ -1,74 +1,102 @@
-"""The dataset's card: what the hub shows, and what a reader must know before training on it."""
+"""The dataset's card: what a reader must know before training on it."""
 
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harvester.pricing import usd
+from harvester import __version__
+from harvester.exporting.binding import terms_text
+from harvester.exporting.making import left_out, limitations, making
+from harvester.exporting.markdown import bullets, code, plain, table
+from harvester.exporting.metadata import SPLITS, metadata
+from harvester.exporting.origins import SeedFiles, recipe_digest
 from harvester.recipe import Recipe
-from harvester.records import printable
-from harvester.terms import CLAIMED, PASSING
+from harvester.terms import CLAIMED, PASSING, together
 
 if TYPE_CHECKING:
     from harvester.exporting.dataset import Exported
 
-SPLITS = ("train", "dev", "test")
+FOR = {
+    "train": "what a student learns from",
+    "dev": "choosing settings while training",
+    "test": "measuring only: every answer to the held-out seeds, accepted or not",
+}
+LOADING = """```python
+from datasets import load_dataset
+
+rows = load_dataset("DATASET", split="SPLIT")  # this folder, or its id on the hub
+print(rows[0]["messages"])
+```
+
+`messages` is what the student sees, the answer last. Every other column says where the row comes from, or what was
+thought of it."""
+COLUMNS = {
+    "`row_id`": "with the store at hand, `harvester trace ROW_ID --recipe RECIPE` prints the seed, the prompt as it was"
+    " sent, the raw reply, the teacher with its terms and price of that day, and the recipe's text",
+    "`recipe`, `step`, `teacher`, `model`, `provider`": "who was asked, and by what",
+    "`seed_id`, `seed`, `sample`": "about what, and which of several answers it is",
+    "`request_key`, `sampling`": "SHA-256 of all that can change the answer; the parameters as sent",
+    "`terms`": "every teacher that wrote or judged it, with the verdict of that day",
+    "`checks`, `score`, `accepted`, `drop_reason`": "what was thought of it",
+    "`collected_at`, `cost_usd`": "when, and for how much",
+}
 
 
-def write_card(recipe: Recipe, folder: Path, exported: "Exported") -> None:
+def write_card(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequence[SeedFiles]) -> None:
     """Write `README.md` into the dataset's folder."""
-    metadata = yaml.safe_dump(_metadata(recipe, exported), sort_keys=False, allow_unicode=True)
-    (folder / "README.md").write_text(f"---\n{metadata}---\n\n{_body(recipe, exported)}", encoding="utf-8")
-
-
-def _metadata(recipe: Recipe, exported: "Exported") -> dict[str, Any]:
-    files = [{"split": split, "path": f"data/{split}-*"} for split in SPLITS if exported.rows[split]]
-    pairs = [{"split": split, "path": f"preference/{split}-*"} for split in SPLITS if exported.pairs[split]]
-    default = {"config_name": "default", "description": f"rows sha256:{exported.sha256}", "data_files": files}
-    return {
-        "pretty_name": recipe.name,
-        "tags": ["harvester", "distillation", "synthetic"],
-        "task_categories": ["text-generation"],
-        # `datasets` caches a local folder under its name and this block, whatever its files hold: without a digest of
-        # the rows, a second export would give the rows of the first.
-        "configs": [default, *([{"config_name": "preference", "data_files": pairs}] if pairs else [])],
+    overall = together(exported.terms.values())
+    block = yaml.safe_dump(metadata(recipe, exported, seeds, overall), sort_keys=False, allow_unicode=True)
+    sections = {
+        "What is in it": _contents(exported),
+        "How it was made": making(recipe, exported, seeds),
+        "What was left out": left_out(recipe, exported),
+        "Terms": terms_text(exported, overall),
+        "Limitations": limitations(recipe, exported),
+        "Where a row comes from": table(("column", "says"), list(COLUMNS.items())),
+        "How to reproduce it": _reproducing(recipe, exported),
     }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    text = f"---\n{block}---\n\n{_head(recipe, exported, overall)}\n\n{body}\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def _body(recipe: Recipe, exported: "Exported") -> str:
-    kept = sum(exported.rows[split] for split in ("train", "dev"))
-    per_row = usd(exported.cost_nusd) / kept if kept else 0.0
-    return f"""# {recipe.name}
+def _head(recipe: Recipe, exported: "Exported", overall: dict[str, Any]) -> str:
+    models = ", ".join(dict.fromkeys(code(teacher.model) for teacher in recipe.asked_teachers.values()))
+    lines = [
+        f"# {recipe.name}",
+        f"Answers of {models} for training a student, collected with Harvester {__version__}.",
+        *(f"> **Mind:** {text}" for text in _warnings(exported, overall)),
+    ]
+    return "\n\n".join(lines)
 
-Answers of a teacher model, collected by Harvester for training a student.
 
-## What is in it
+def _warnings(exported: "Exported", overall: dict[str, Any]) -> Iterator[str]:
+    if exported.unfiltered:
+        yield (
+            "this is an unfiltered export. `train` holds rejected answers too (column `accepted`), as a control for"
+            " what filtering is worth."
+        )
+    if overall["verdict"] not in (*PASSING, None):
+        yield (
+            f"of training on the answers of a teacher its terms say **{overall['verdict']}**. Whoever collected them"
+            f" states a right to it, which is {CLAIMED}: see [Terms](#terms)."
+        )
+    if not exported.rows["train"]:
+        yield "there is nothing in `train`."
 
-{_table(("split", "rows"), [(split, str(exported.rows[split])) for split in SPLITS if exported.rows[split]])}
 
-{_train(exported)} `test` holds every answer to the held-out seeds, accepted or not; it is for
-measuring, never for training.{_pairs(exported)}
-
-## How it was made
-
-{_teachers(recipe)}
-- Seeds: {_seeds(recipe)}
-{_steps(recipe)}
-- Accepted: {exported.accepted} of {exported.asked} answers asked for `train` and `dev`
-- Cost: ${usd(exported.cost_nusd):.4f} in all, ${per_row:.6f} per kept row
-
-## What was left out of train and dev
-
-{_table(("reason", "rows"), [(reason, str(n)) for reason, n in sorted(exported.dropped.items())]) or "Nothing."}
-
-## Terms
-
-{_terms(exported)}
-
-These are facts with dates from a registry, not legal advice.
-"""
+def _contents(exported: "Exported") -> str:
+    splits = [split for split in SPLITS if exported.rows[split]]
+    rows = [(f"`{split}`", str(exported.rows[split]), FOR[split]) for split in splits]
+    parts = [
+        table(("split", "rows", "for"), rows),
+        LOADING.replace("SPLIT", splits[0]) if splits else "",
+        _pairs(exported),
+        _classes(exported),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _pairs(exported: "Exported") -> str:
@@ -76,75 +104,33 @@ def _pairs(exported: "Exported") -> str:
         return ""
     counts = ", ".join(f"{exported.pairs[split]} {split}" for split in SPLITS if exported.pairs[split])
     return (
-        f"\n\nThe config `preference` has pairs of the best and the worst answer to one question ({counts}):"
-        ' `load_dataset(path, "preference")`.'
+        f"The config `preference` has pairs of the best and the worst answer to one question ({counts}):"
+        ' `load_dataset("DATASET", "preference")`.'
     )
 
 
-def _train(exported: "Exported") -> str:
-    if exported.unfiltered:
-        return (
-            "**This is an unfiltered export**: `train` holds rejected answers too (column `accepted`), as a control for"
-            " what filtering is worth. `dev` holds accepted answers."
-        )
-    return "`train` and `dev` hold accepted answers."
+def _classes(exported: "Exported") -> str:
+    rows = [
+        (plain(name), ", ".join(f"{plain(value)}: {count}" for value, count in sorted(classes.items())))
+        for name, classes in exported.classes.found().items()
+    ]
+    return f"Rows of `train` by what has classes:\n\n{table(('field', 'rows'), rows)}" if rows else ""
 
 
-def _teachers(recipe: Recipe) -> str:
-    several = len(recipe.asked_teachers) > 1
-    return "\n".join(
-        f"- Teacher{f' {name}' if several else ''}: {code(teacher.model)} at {code(teacher.base_url)}"
-        for name, teacher in recipe.asked_teachers.items()
-    )
+def _reproducing(recipe: Recipe, exported: "Exported") -> str:
+    options = " --unfiltered" if exported.unfiltered else ""
+    options += f" --only-terms {exported.only_terms}" if exported.only_terms else ""
+    facts = [
+        f"Harvester {__version__}",
+        f"recipe.yaml sha256 {code(recipe_digest(recipe))}",
+        "seeds: the digests above",
+        f"rows sha256 {code(exported.sha256)}",
+    ]
+    return f"""```bash
+harvester collect RECIPE
+harvester export RECIPE DATASET{options}
+```
 
+{bullets(facts)}
 
-def _steps(recipe: Recipe) -> str:
-    several = len(recipe.steps) > 1
-    lines = []
-    for step in recipe.steps:
-        of = f"Step {step.name} ({step.kind} of {recipe.read_by(step)}); v" if several else "V"
-        verified = ", ".join(recipe.demands(step).of_answers) or "nothing"
-        lines.append(f"- {of}erified by: {verified}; selected: {recipe.selects(step)}")
-    return "\n".join(lines)
-
-
-def _seeds(recipe: Recipe) -> str:
-    return "; ".join(
-        f"{code(seeds.label)} ({split}, licence: {plain(seeds.license or 'unstated')})"
-        for split, seeds in recipe.seed_files
-    )
-
-
-def _terms(exported: "Exported") -> str:
-    lines = []
-    for terms in exported.terms.values():
-        where = f"source: {plain(terms['source'])}; as of: {plain(terms['as_of'] or '-')}"
-        lines.append(f"- **{terms['verdict']}**: {plain(terms['id'])} ({where})")
-        lines += [f"  - obligation: {plain(text)}" for text in terms["obligations"]]
-        if terms["name_prefix"]:
-            lines.append(f"  - a student's name begins with: {plain(terms['name_prefix'])}")
-        lines += [f"  - a student's card shows: {plain(text)}" for text in terms["show"]]
-        lines += [f"  - to hand along with a student: {plain(text)}" for text in terms["pass_on"]]
-        if terms["basis"]:
-            who = f"accepted by {plain(terms.get('accepted_by') or 'nobody named')}; {CLAIMED}"
-            against = "" if terms["verdict"] in PASSING else "**, against the verdict above**"
-            lines.append(f"  - basis{against}: {plain(terms['basis'])} ({who})")
-    return "\n".join(lines) or "No answers, no terms."
-
-
-def plain(text: str) -> str:
-    """A text of somebody else's as one line of Markdown that means nothing but its characters."""
-    # Inside a word an underscore is only itself, and addresses stay whole.
-    return re.sub(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", printable(text))
-
-
-def code(text: str) -> str:
-    """A text of somebody else's as a span of code; no backtick in it can close the span."""
-    return f"`{printable(text).replace('`', chr(39))}`"
-
-
-def _table(header: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    if not rows:
-        return ""
-    lines = [header, ("---", "---"), *rows]
-    return "\n".join(f"| {left} | {right} |" for left, right in lines)
+The same store gives the same bytes. Asked again, a teacher may answer otherwise."""

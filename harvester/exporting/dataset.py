@@ -17,9 +17,11 @@ from harvester.collecting import default_store, nothing_yet
 from harvester.errors import BadInput, RefusedByTerms
 from harvester.exporting import preference
 from harvester.exporting.card import write_card
+from harvester.exporting.classes import Classes
 from harvester.exporting.columns import Columns
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST, write_manifest
+from harvester.exporting.origins import seed_files
 from harvester.exporting.schema import SCHEMA
 from harvester.exporting.shards import SplitWriter
 from harvester.judging import Rules
@@ -47,6 +49,7 @@ class Exported:
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
+    classes: Classes = field(default_factory=Classes)  # of the rows of train
     sha256: str = ""  # over the parquet files
     # By teacher, id, verdict, as_of and basis: a registry's entry changes from one day to another.
     terms: dict[tuple[str | None, ...], dict[str, Any]] = field(default_factory=dict)
@@ -56,6 +59,12 @@ class Exported:
         if lineage.row.split != "test":
             self.asked += 1
             self.accepted += lineage.outcome.accepted
+
+    def keep(self, lineage: Lineage) -> None:
+        """Count a row that is written."""
+        self.rows[lineage.row.split] += 1
+        if lineage.row.split == "train":
+            self.classes.add(lineage.row.seed, lineage.answer.text if lineage.answer else "")
 
     def admits(self, lineage: Lineage) -> bool:
         """Whether a row's terms let it into any split; what binds it is noted, or that it was left out is counted."""
@@ -131,7 +140,7 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
                 continue
             of_seed.append(lineage)
             if _is_kept(lineage, unfiltered=exported.unfiltered):
-                exported.rows[lineage.row.split] += 1
+                exported.keep(lineage)
                 writers.add("data", lineage.row.split, SCHEMA, columns.values(lineage))
             else:
                 exported.dropped[lineage.outcome.drop_reason or "?"] += 1
@@ -142,8 +151,9 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
     writers.close()
     _require_some(exported)
     exported.sha256 = _digest(folder)
-    write_manifest(recipe, folder, exported)
-    write_card(recipe, folder, exported)
+    seeds = seed_files(recipe)
+    write_manifest(recipe, folder, exported, seeds)
+    write_card(recipe, folder, exported, seeds)
 
 
 def _require_some(exported: Exported) -> None:

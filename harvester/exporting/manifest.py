@@ -1,10 +1,13 @@
 """harvester.json: how the dataset was made, for programs (docs/design/005-dataset.md)."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harvester import __version__
+from harvester.exporting.origins import SeedFiles, recipe_digest
 from harvester.pricing import usd
 from harvester.recipe import Recipe
 from harvester.terms import together
@@ -16,26 +19,19 @@ FORMAT = 1
 MANIFEST = "harvester.json"
 
 
-def write_manifest(recipe: Recipe, folder: Path, exported: "Exported") -> None:
+def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequence[SeedFiles]) -> None:
     """Write `harvester.json` into the dataset's folder."""
-    name = recipe.teacher_name(recipe.answer_step)
-    teacher, declared = recipe.every_teacher[name], recipe.terms.get(name)
     manifest = {
         "format": FORMAT,
         "harvester": __version__,
         "recipe": recipe.name,
-        "teacher": {
-            "name": name,
-            "model": teacher.model,
-            "base_url": teacher.base_url,
-            "license": declared.license if declared else None,
-        },
+        "recipe_sha256": recipe_digest(recipe),
+        "teacher": _teacher(recipe, recipe.teacher_name(recipe.answer_step)),
+        "teachers": [_teacher(recipe, name) for name in recipe.asked_teachers],
         "terms": [_binding(terms) for terms in exported.terms.values()],
         "overall": together(exported.terms.values()),
         "only_terms": exported.only_terms,
-        "seeds": [
-            {"split": split, "path": seeds.label, "license": seeds.license} for split, seeds in recipe.seed_files
-        ],
+        "seeds": [asdict(one) for one in seeds],
         "student": {"instruction": recipe.student.instruction if recipe.student else None},
         "verify": recipe.demands(recipe.answer_step).of_answers,
         "unfiltered": exported.unfiltered,
@@ -47,6 +43,16 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported") -> None:
         "collect_minutes": exported.collect_minutes,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _teacher(recipe: Recipe, name: str) -> dict[str, Any]:
+    teacher, declared = recipe.every_teacher[name], recipe.terms.get(name)
+    return {
+        "name": name,
+        "model": teacher.model,
+        "base_url": teacher.base_url,
+        "license": declared.license if declared else None,
+    }
 
 
 def _binding(terms: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,248 @@
+"""The dataset's card: read by the hub's own library, honest, and safe from what others wrote."""
+
+import asyncio
+import logging
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import DatasetCard
+
+from harvester.collecting import collect
+from harvester.exporting import export, markdown, meanings
+from harvester.exporting.markdown import code, plain, table
+from harvester.exporting.metadata import HUB_LICENSES
+from harvester.recipe import Recipe
+from harvester.verify.registry import KINDS
+
+from provider import last_line  # isort: skip - helpers beside the tests
+
+HOSTILE = "x`*_<script>alert(1)</script>\n---\nlicense: mit\n# Big [link](http://e) | cell ![i](u) \x1b[2J"
+SIZES = re.compile(r"n<1K|\d+[KMB]<n<\d+[KMB]|1K<n<10K")
+
+
+@pytest.fixture
+def recipe(folder: Any, provider: Any) -> Any:
+    """Of ten seeds one is answered with prose; the held-out set has two."""
+    folder.seeds("heldout.jsonl", ["held 0", "held 1"])
+    folder.data["heldout"] = {"path": "heldout.jsonl"}
+    folder.data["seeds"]["license"] = "CC0-1.0"
+    folder.data["steps"][0]["verify"] = {"json_schema": {"type": "object"}}
+    folder.data["teacher"]["price"] = {"input": 1, "output": 2}
+    folder.save()
+    provider.answer = lambda body: "prose" if last_line(body) == "seed 1" else '{"a": 1}'
+    return folder
+
+
+def card(folder: Any, out: Path, **options: Any) -> DatasetCard:
+    """Exports, and reads the card as the hub's library does, which must find nothing to say."""
+    folder.save()
+    loaded = Recipe.load(folder.path)
+    asyncio.run(collect(loaded))
+    export(loaded, out, **options)
+    return read(out)
+
+
+def read(out: Path) -> DatasetCard:
+    said: list[str] = []
+    listening = logging.Handler()
+    listening.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("huggingface_hub")
+    logger.addHandler(listening)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = DatasetCard.load(out / "README.md")
+    finally:
+        logger.removeHandler(listening)
+    assert said == []
+    require_valid(found.data.to_dict())
+    return found
+
+
+def require_valid(data: dict[str, Any]) -> None:
+    """The hub's own rules for the block, as far as they can be told without it."""
+    if data["license"] == "other":
+        assert re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,94}[a-z0-9]", data["license_name"])
+    else:
+        assert data["license"] in HUB_LICENSES | {"unknown"}
+    assert all(re.fullmatch(r"[a-z]{2,3}", code) for code in data.get("language", []))
+    assert data["annotations_creators"] == ["machine-generated"]
+    assert SIZES.fullmatch(data["size_categories"][0])
+    assert all(re.fullmatch(r"original|extended\|[\w.-]+/[\w.-]+", one) for one in data["source_datasets"])
+    for config in data["configs"]:
+        assert all(set(file) == {"split", "path"} for file in config["data_files"])
+
+
+def test_the_hub_reads_what_it_is(recipe: Any, tmp_path: Path) -> None:
+    recipe.data["heldout"]["license"] = "CC0-1.0"
+    found = card(recipe, tmp_path / "out").data.to_dict()
+    assert (found["license"], found["size_categories"], found["source_datasets"]) == ("cc0-1.0", ["n<1K"], ["original"])
+    assert (found["pretty_name"], found["task_categories"]) == ("toy", ["text-generation"])
+    assert {"harvester", "distillation", "synthetic"} <= set(found["tags"])
+    assert [one["split"] for one in found["configs"][0]["data_files"]] == ["train", "test"]
+    assert "language" not in found
+
+
+@pytest.mark.parametrize(
+    ("seeds", "declared", "expected"),
+    [
+        (("CC0-1.0", "CC0-1.0"), {"license": "MIT"}, "cc0-1.0"),
+        (("CC0-1.0", None), {"license": "MIT"}, "unknown"),
+        (("CC0-1.0", "CC-BY-4.0"), {"license": "MIT"}, "cc0-1.0-cc-by-4.0"),
+        (("my licence: \n`no`", "my licence: \n`no`"), {"license": "MIT"}, "my-licence-no"),
+        (("中文", "中文"), {"license": "MIT"}, "not-named"),
+        (("x" * 5000, "x" * 5000), {"license": "MIT"}, "x" * 96),
+        (("CC0-1.0", "CC0-1.0"), {"license": "Gemma"}, "terms-of-declared-gemma"),
+        (("CC0-1.0", "CC0-1.0"), {"basis": "b", "accepted_by": "A"}, "terms-of-not-in-registry"),
+    ],
+)
+def test_the_licence_is_the_seeds_unless_terms_come_on_top(
+    recipe: Any, tmp_path: Path, seeds: tuple[str | None, str | None], declared: dict[str, str], expected: str
+) -> None:
+    recipe.data["seeds"]["license"], recipe.data["heldout"]["license"] = seeds
+    recipe.data["terms"] = {"teacher": declared}
+    found = card(recipe, tmp_path / "out").data.to_dict()
+    assert found.get("license_name", found["license"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"is": "en"}, ["en"]), ({"is": ["en", "de"]}, ["en", "de"]), ({"expected": "text"}, None)],
+)
+def test_a_language_is_told_only_where_answers_were_checked_for_it(
+    recipe: Any, tmp_path: Path, settings: dict[str, Any], expected: list[str] | None
+) -> None:
+    recipe.data["steps"][0]["verify"]["language"] = settings
+    found = card(recipe, tmp_path / "out")
+    assert found.data.to_dict().get("language") == expected
+    assert ("Languages: not checked." in found.text) == (expected is None)
+
+
+def test_it_says_how_it_was_made_and_what_it_cost(recipe: Any, tmp_path: Path) -> None:
+    text = card(recipe, tmp_path / "out").text
+    assert "| `train` | `train.jsonl` | CC0-1.0 | `" in text
+    assert "| `test` | `heldout.jsonl` | unstated | `" in text
+    assert "| `answer` | generate | `seeds` | `toy-1` at `http://127.0.0.1:" in text
+    assert "| allowed (declared:Apache-2.0) | `json_schema` | `first_accepted` |" in text
+    assert "| verify:json_schema | 1 | fails the check json_schema |" in text
+    assert "Cost: $0.0002 in all, judges and failed requests too; $0.000027 for each row kept" in text
+    assert "| `json_schema` | the answer is bare JSON of the stated schema | that the values in it are right |" in text
+    assert "harvester trace ROW_ID" in text
+
+
+def test_a_recipe_of_several_steps_tells_each_with_its_teacher(recipe: Any, provider: Any, tmp_path: Path) -> None:
+    recipe.write("grade.j2", "grade {{ steps.answer.text }}")
+    recipe.data["steps"].append({"name": "grade", "kind": "judge", "prompt": "grade.j2", "min_score": 3})
+    recipe.data["judge"] = {**recipe.data["teacher"], "model": "judge-1"}
+    recipe.data["terms"]["judge"] = {"license": "Llama-3.1"}
+    provider.answer = lambda body: '{"score": 5, "reason": ""}' if body["model"] == "judge-1" else '{"a": 1}'
+    text = card(recipe, tmp_path / "out").text
+    assert "Answers of `toy-1`, `judge-1` for training a student" in text
+    assert "| `grade` | judge | `answer` | `judge-1` at" in text
+    assert "| conditions (declared:Llama-3.1) | `json_schema` | `all` |" in text
+    assert "Of the whole: **conditions** (answers may train a student, under conditions)." in text
+    assert "- a student's name begins with: Llama" in text
+    assert "- a student's card shows: Built with Llama" in text
+    assert "`score` is a model's opinion of another's answer." in text
+
+
+def test_a_claimed_right_stands_at_the_top_and_among_the_terms(recipe: Any, tmp_path: Path) -> None:
+    recipe.data["terms"] = {"teacher": {"basis": "a contract", "accepted_by": "A. Person"}}
+    text = card(recipe, tmp_path / "out").text
+    assert "**unknown**. Whoever collected them states a right to it" in text.split("## ")[0]
+    assert "basis**, against the verdict above**: a contract (accepted by A. Person; claimed by the user" in text
+
+
+def test_only_terms_are_part_of_how_to_make_it_again(recipe: Any, tmp_path: Path) -> None:
+    text = card(recipe, tmp_path / "out", only_terms="allowed", unfiltered=True).text
+    assert "harvester export RECIPE DATASET --unfiltered --only-terms allowed" in text
+    assert "of every split what has terms stricter than `allowed`" in text
+    assert "unfiltered export" in text.split("## ")[0]
+
+
+def test_classes_of_seeds_and_answers_are_counted(recipe: Any, provider: Any, tmp_path: Path) -> None:
+    seeds = [f'{{"text": "seed {n}", "kind": "{"rare" if n % 4 == 0 else "usual"}"}}\n' for n in range(20)]
+    recipe.write("train.jsonl", "".join(seeds))
+    recipe.data["steps"][0]["verify"] = {"labels": {"of": ["yes", "no"]}}
+    provider.answer = lambda body: "yes" if last_line(body).endswith(("1", "2")) else "no"
+    text = card(recipe, tmp_path / "out").text
+    assert "| kind | rare: 5, usual: 15 |" in text
+    assert "| the answer | no: 16, yes: 4 |" in text
+    assert "| text |" not in text
+
+
+def test_seeds_that_are_gone_are_no_error(recipe: Any, tmp_path: Path) -> None:
+    recipe.save()
+    loaded = Recipe.load(recipe.path)
+    asyncio.run(collect(loaded))
+    (recipe.path / "train.jsonl").unlink()
+    export(loaded, tmp_path / "out")
+    assert "| `train` | `train.jsonl` | CC0-1.0 | `not known` |" in read(tmp_path / "out").text
+
+
+def test_many_reasons_are_summed_up(recipe: Any, provider: Any, tmp_path: Path) -> None:
+    recipe.seeds("train.jsonl", [f"seed {n}" for n in range(45)])
+    numbered = iter(range(1000))
+    provider.script = lambda _body, _before: (400, {}, b'{"error": {"message": "number %d|x"}}' % next(numbered))
+    text = card(recipe, tmp_path / "out").text
+    rows = [line for line in text.splitlines() if "the request failed" in line]
+    assert len(rows) == 30
+    assert "| 15 further reasons | 15 |  |" in text
+    assert "there is nothing in `train`" in text
+    assert all(line.count(" | ") == 2 for line in rows)
+
+
+def test_what_others_wrote_stays_text(recipe: Any, provider: Any, tmp_path: Path) -> None:
+    recipe.data["seeds"]["license"] = HOSTILE
+    recipe.data["terms"] = {"teacher": {"basis": HOSTILE, "accepted_by": HOSTILE}}
+    recipe.data["teacher"]["model"] = HOSTILE
+    seeds = [f'{{"text": "seed {n}", "<b>|`": "<i>{"x" if n % 2 else "|`"}"}}\n' for n in range(12)]
+    recipe.write("train.jsonl", "".join(seeds))
+    found = card(recipe, tmp_path / "out")
+    text = found.text
+    assert found.data.license == "other"
+    assert "\x1b" not in text
+    assert "\\<script\\>" in text
+    outside_code = re.sub(r"```.*?```|`[^`\n]*`", "", re.sub(r"\\.", "", text), flags=re.DOTALL)
+    for mark in ("<", "`"):
+        assert mark not in outside_code
+    assert not re.search(r"^# Big|^license: mit|^---$", text, re.MULTILINE)
+    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# toy"]
+
+
+def test_a_book_for_a_licence_is_cut(recipe: Any, tmp_path: Path) -> None:
+    recipe.data["seeds"]["license"] = "word " * 1_000_000
+    recipe.data["terms"] = {"teacher": {"basis": "b" * 1_000_000, "accepted_by": "A"}}
+    card(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "README.md").stat().st_size < 20_000
+
+
+def test_a_bar_ends_no_cell() -> None:
+    line = table(("a", "b"), [(code("x|y"), plain("x|y"))]).splitlines()[-1]
+    assert line == r"| `x\|y` | x\|y |"
+    assert len(code("x" * 10_000)) <= markdown.MOST_CODE + 3
+
+
+def test_every_verifier_is_told_what_it_does_not_say() -> None:
+    assert set(meanings.CHECKS) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("verify:labels", "fails the check labels"),
+        ("curate:near_duplicate", "taken out by curation: near_duplicate"),
+        ("terms:unknown", "a teacher's terms are unknown"),
+        ("draft:verify:length", "at step draft: fails the check length"),
+        ("grade:low_score", "at step grade: the judge's score is too low"),
+        ("failed: 400 of whatever kind", "the request failed"),
+        ("of:draft", "the answer of step draft that it follows from is not used"),
+        ("something new", ""),
+        ("draft:something new", ""),
+    ],
+)
+def test_reasons_have_words(reason: str, words: str) -> None:
+    assert meanings.meaning(reason, frozenset({"draft", "grade"})) == words
