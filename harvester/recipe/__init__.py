@@ -1,5 +1,6 @@
 """A recipe: YAML → validated, frozen models. Every mistake becomes one line with file, field and mend."""
 
+from harvester.recipe.curation import Benchmark, Curate
 from harvester.recipe.recipe import JUDGE, TEACHER, Demands, Recipe
 from harvester.recipe.steps import REPAIR, SEEDS, Selection, Step
 from harvester.recipe.teacher import EMBEDDED, KEY_VARIABLE, Limits, PriceSpec, Sampling, Teacher
@@ -12,6 +13,8 @@ __all__ = [
     "REPAIR",
     "SEEDS",
     "TEACHER",
+    "Benchmark",
+    "Curate",
     "Demands",
     "Limits",
     "PriceSpec",

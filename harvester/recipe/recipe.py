@@ -12,6 +12,7 @@ from harvester import verify as verifiers
 from harvester.errors import BadInput
 from harvester.explaining import explain
 from harvester.recipe.base import MONEY, STATED, Model, Name
+from harvester.recipe.curation import Curate
 from harvester.recipe.steps import SEEDS, VERDICT, Selection, Step
 from harvester.recipe.teacher import Teacher
 from harvester.records import Json
@@ -43,10 +44,16 @@ class Student(Model):
     instruction: str | None = None
 
 
+FormatName = Literal[
+    "messages", "prompt-completion", "preference", "alpaca", "sharegpt", "openai", "axolotl", "llama-factory", "csv",
+    "axolotl-kd",
+]  # fmt: skip
+
+
 class Export(Model):
     """How the dataset is written."""
 
-    format: Literal["messages"] = "messages"
+    format: FormatName = Field(default="messages", description="the layout; all but messages are for other trainers")
     split_by: Literal["seed"] = "seed"
     preference: bool = Field(default=False, description="pairs of a better and a worse answer, as a second config")
 
@@ -90,6 +97,7 @@ class Recipe(Model):
     student: Student | None = None
     dev: Seeds | None = None
     heldout: Seeds | None = None
+    curate: Curate = Curate()
     export: Export = Export()
     terms: dict[str, DeclaredTerms] = Field(default_factory=dict, description="by teacher")
 

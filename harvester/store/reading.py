@@ -15,8 +15,9 @@ from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
+from harvester.store.curations import Curation, Dropped, dropped_of, newest
 from harvester.store.engine import explained, reading_engine
-from harvester.store.schema import PENDING, outcomes, plans, replies, requests, rows, runs, seeds, teachers
+from harvester.store.schema import PENDING, drops, outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 PAGE = 1000
 
@@ -55,6 +56,7 @@ class StoredRow:
     part: int  # which of that one's new seeds
     rules: str | None  # digest of the rules behind `outcome`
     outcome: Outcome | None
+    curated: str | None = None  # why the recipe's curation dropped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,16 @@ class StoreReader:
         with self._reading() as connection:
             return count(connection, plan_id)
 
+    def curation(self, recipe: str) -> Curation | None:
+        """The recipe's newest curation."""
+        with self._reading() as connection:
+            return newest(connection, recipe)
+
+    def curated(self, recipe: str) -> Generator[tuple[str, Dropped]]:
+        """(row_id, what was found) of every row that the recipe's curation dropped, by filter and row."""
+        with self._reading() as connection:
+            yield from dropped_of(connection, recipe)
+
     def last_run(self, recipe: str) -> RunState | None:
         """The recipe's latest run."""
         query = select(runs).where(runs.c.recipe == recipe).order_by(runs.c.id.desc()).limit(1)
@@ -221,12 +233,14 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
             teachers.c.name, teachers.c.provider, teachers.c.terms,
             outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
             outcomes.c.checks,
+            drops.c.reason.label("curated"),
         )
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
         .join(replies, replies.c.request_id == requests.c.id, isouter=not answered)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
         .outerjoin(outcomes, outcomes.c.id == rows.c.id)
+        .outerjoin(drops, drops.c.id == rows.c.id)
     )  # fmt: skip
 
 
@@ -291,4 +305,5 @@ def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
         part=row.part,
         rules=row.rules,
         outcome=_outcome(row),
+        curated=row.curated,
     )

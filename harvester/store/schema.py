@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -153,3 +153,26 @@ spending = Table(
     Column("lost_nusd", BigInteger, nullable=False),  # sent, perhaps billed, and nothing was stored for it
     sqlite_with_rowid=False,
 )
+
+# A look through a recipe's answers for what should not be trained on; the newest one of a recipe counts.
+curations = Table(
+    "curations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("recipe", String, nullable=False),
+    Column("settings", Text, nullable=False),  # JSON
+    Column("made_at", String, nullable=False),  # ISO 8601, UTC
+    Column("looked_at", Integer, nullable=False),  # answered rows of train and dev
+)
+
+# The one reason against each row that the newest curation dropped. The row itself stays as it is.
+drops = Table(
+    "drops",
+    metadata,
+    Column("id", ForeignKey("rows.id"), primary_key=True),
+    Column("curation_id", ForeignKey("curations.id"), nullable=False),
+    Column("filter", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON: what was found and where
+)
+Index("drops_of_curation", drops.c.curation_id)

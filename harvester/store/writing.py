@@ -12,9 +12,11 @@ from sqlalchemy.dialects.sqlite import insert
 
 from harvester.recipe import Recipe
 from harvester.records import Json, digest
+from harvester.store import curations
 from harvester.store.accepted import accepted_rows
 from harvester.store.applying import utc_now, write
 from harvester.store.conditions import in_plan
+from harvester.store.curations import Dropped
 from harvester.store.engine import explained, writing_engine
 from harvester.store.events import TEACHER, Event, Lost, Replied, Unanswered
 from harvester.store.lock import sole_writer
@@ -98,6 +100,18 @@ class StoreWriter:
             plan_id = int(connection.execute(insert(plans).values(**values).returning(plans.c.id)).scalar_one())
             add_rows(connection, Planned(plan_id, recipe), planned)
         return plan_id
+
+    # --- curating
+
+    def keep_curation(self, recipe: str, settings: Json, looked_at: int, dropped: Iterable[Dropped]) -> None:
+        """Put what a curation found in the place of the recipe's last one, in one transaction."""
+        with self._transaction() as connection:
+            curations.replace(connection, recipe, settings, looked_at, dropped)
+
+    def forget_curation(self, recipe: str) -> int:
+        """Take back every drop of the recipe's curation; returns how many there were."""
+        with self._transaction() as connection:
+            return curations.forget(connection, recipe)
 
     # --- running
 

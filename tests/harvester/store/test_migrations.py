@@ -44,7 +44,8 @@ def downgraded(path: Path, revision: str) -> None:
     if "lost_nusd" in columns(connection, "main", "runs"):
         lost = "(SELECT coalesce(sum(lost_nusd), 0) FROM new.spending WHERE run_id = runs.id)"
         connection.execute(f"UPDATE runs SET lost_nusd = {lost}")  # noqa: S608
-    connection.execute("UPDATE runs SET price = json_extract(price, '$.teacher')")
+    if "parent" not in columns(connection, "main", "rows"):
+        connection.execute("UPDATE runs SET price = json_extract(price, '$.teacher')")
     connection.commit()
     connection.close()
     new.unlink()
