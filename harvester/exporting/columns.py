@@ -45,7 +45,7 @@ class Columns:
         request = json.loads(row.request_body)
         reply = row.reply
         return {
-            "messages": [*self._prompt(lineage), {"role": "assistant", "content": answer.text}],
+            "messages": [*self.prompt(lineage), {"role": "assistant", "content": answer.text}],
             "tools": None,
             "reasoning": answer.reasoning,
             "logprobs": _logprobs(answer.logprobs),
@@ -73,7 +73,8 @@ class Columns:
             "collected_at": datetime.fromisoformat(reply.received_at) if reply else None,
         }
 
-    def _prompt(self, lineage: Lineage) -> list[Message]:
+    def prompt(self, lineage: Lineage) -> list[Message]:
+        """What the student sees."""
         if self._student:
             several = {"steps": lineage.steps} if len(self._recipe.steps) > 1 else {}
             return self._student.render({**lineage.row.seed, **several})
