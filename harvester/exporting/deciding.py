@@ -1,0 +1,54 @@
+"""What finally becomes of an answer: a person's word wins over the rules, and the rules over curation."""
+
+from dataclasses import replace
+
+from harvester.exporting.lineages import Lineage
+from harvester.records import Answer, Check, Outcome
+from harvester.verdicts import Verdict
+
+CURATE, PERSON = "curate", "person"
+REJECTED = f"{PERSON}:rejected"
+
+
+def decided(lineage: Lineage, verdict: Verdict | None) -> Lineage:
+    """An answer with what people and the recipe's curation say of it. Answers of test are left as they are."""
+    if lineage.row.split == "test":
+        return lineage
+    if verdict is not None:
+        return by_people(lineage, verdict)
+    if lineage.row.curated and lineage.outcome.drop_reason is None:
+        return replace(lineage, outcome=replace(lineage.outcome, drop_reason=f"{CURATE}:{lineage.row.curated}"))
+    return lineage
+
+
+def is_banned(lineage: Lineage, verdict: Verdict | None) -> bool:
+    """Whether an answer has no place in any part of the dataset, the rejected ones' included: it may hold a secret."""
+    if lineage.row.split == "test":
+        return False
+    return verdict.kind == "reject" if verdict is not None else lineage.row.curated is not None
+
+
+def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:
+    """An answer with a person's word on it: kept, taken out, or kept with another text."""
+    if verdict is None or lineage.answer is None:
+        return lineage
+    kept = verdict.kind != "reject"
+    outcome = Outcome(
+        accepted=kept,
+        drop_reason=None if kept else REJECTED,
+        checks=(*lineage.outcome.checks, _check(verdict)),
+        score=lineage.outcome.score,
+        vote=lineage.outcome.vote,
+    )
+    answer = lineage.answer if verdict.answer is None else _edited(lineage.answer, verdict.answer)
+    return replace(lineage, answer=answer, outcome=outcome, verified=kept)
+
+
+def _check(verdict: Verdict) -> Check:
+    said = {"verdict": verdict.kind, "note": verdict.note, "by": verdict.said_by, "at": verdict.said_at}
+    return Check(PERSON, said, passed=verdict.kind != "reject", reason=verdict.note if verdict.kind == "reject" else None)
+
+
+def _edited(answer: Answer, text: str) -> Answer:
+    # The probabilities and the reasoning belong to the words that the teacher wrote.
+    return replace(answer, status="ok", text=text, logprobs=None, reasoning=None)
