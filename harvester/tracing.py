@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from harvester.errors import BadInput, StoreUnusable
+from harvester.errors import StoreUnusable
 from harvester.pricing import usd
 from harvester.records import Json
 from harvester.store.engine import explained, reading_engine
+from harvester.store.naming import row_named
 from harvester.store.schema import plans, replies, requests, rows, runs, seeds, teachers
 
 
@@ -30,12 +31,7 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
         StoreUnusable: no store, or it cannot be read.
     """
     with _reading(path) as connection:
-        by_name = rows.c.row_id.startswith(row_id, autoescape=True)
-        found = connection.execute(select(rows.c.id).where(by_name).limit(2)).all()
-        if len(found) != 1:
-            what = "several rows begin with" if found else "no row begins with"
-            raise BadInput(f"{path}: {what} {row_id!r}; take the row_id of the dataset")
-        row = _row(connection, found[0].id)
+        row = _row(connection, row_named(connection, path, row_id).id)
         made_from, led_to = _ancestors(connection, row), _descendants(connection, row)
         return {
             **_traced(row),

@@ -16,7 +16,7 @@ errors
 records
 text_files
 paths teachers.weights profiles yaml_text guarding
-addresses explaining
+addresses explaining conversations
 pricing
 terms
 verify
@@ -24,8 +24,8 @@ streaming
 parsing
 seeds_spec
 recipe
-selection seeds trusting
-templating
+selection seeds trusting verdicts
+templating calling
 prompting
 secrets_in_seeds
 limiter
@@ -47,6 +47,8 @@ collecting
 questions
 balance
 exporting foreseeing
+curating
+diffing
 estimating status starting known
 cli
 __main__

@@ -5,11 +5,12 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Row, Select, func, literal_column, select
+from sqlalchemy import Connection, Engine, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome
@@ -17,6 +18,7 @@ from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, Dropped, dropped_of, newest
 from harvester.store.engine import explained, reading_engine
+from harvester.store.naming import row_named
 from harvester.store.schema import PENDING, drops, outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 PAGE = 1000
@@ -80,6 +82,25 @@ class RunState:
     progress: Json  # as it last reported
 
 
+PackedRow = tuple[Any, ...]
+"""A row of a plan with all that belongs to it as the database holds it, in the order of `_rows_query`'s columns."""
+POSITION, BODY, RAW = 4, 12, 15
+"""Where in it are: its seed's position, its request's body, its reply."""
+
+
+@contextmanager
+def legible(path: Path) -> Iterator[None]:
+    """Says of the store at `path` what is neither JSON nor text any more, or of another type.
+
+    Raises:
+        StoreUnusable: something is.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise StoreUnusable(f"{path}: damaged ({error}); `harvester verify` lists all of it") from error
+
+
 class StoreReader:
     """Reads one store."""
 
@@ -90,11 +111,8 @@ class StoreReader:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with explained(self._path), self._engine.connect() as connection:
-            try:
-                yield connection
-            except (ValueError, TypeError) as error:  # neither JSON nor text any more, or of another type
-                raise StoreUnusable(f"{self._path}: damaged ({error}); `harvester verify` lists all of it") from error
+        with explained(self._path), self._engine.connect() as connection, legible(self._path):
+            yield connection
 
     @classmethod
     @contextmanager
@@ -118,7 +136,13 @@ class StoreReader:
 
     def rows(self, plan_id: int) -> Generator[StoredRow]:
         """Every row of a plan, in the order of its seeds and samples, streamed."""
-        return self._stream(_rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample))
+        return self._stream(_in_order(plan_id))
+
+    def packed_rows(self, plan_id: int) -> Generator[PackedRow]:
+        """As `rows`, without looking at them: `stored_row` does, maybe in another process."""
+        with self._reading() as connection:
+            for page in connection.execute(_in_order(plan_id)).partitions(PAGE):
+                yield from map(tuple, page)
 
     def to_judge(self, plan_id: int, request_ids: Sequence[int], *, with_seeds: bool) -> list[ToJudge]:
         """The rows that share these requests; with their seeds, where the rules look at them."""
@@ -173,7 +197,7 @@ class StoreReader:
     def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
         with self._reading() as connection:
             for page in connection.execute(query).partitions(PAGE):
-                yield from map(_stored_row, page)
+                yield from map(stored_row, page)
 
     def seeds_of(self, plan_id: int, steps: Sequence[str], *, accepted: bool, limit: int) -> list[Mapping[str, Json]]:
         """The seeds of the newest rows of train of these steps: of all that have come to an end, or the accepted."""
@@ -201,6 +225,16 @@ class StoreReader:
         with self._reading() as connection:
             return count(connection, plan_id)
 
+    def row_named(self, beginning: str) -> tuple[str, str, str]:
+        """(row_id, step, split) of the one row whose row_id begins so.
+
+        Raises:
+            BadInput: no row does, or several do.
+        """
+        with self._reading() as connection:
+            found = row_named(connection, self._path, beginning)
+            return found.row_id, found.step, found.split
+
     def curation(self, recipe: str) -> Curation | None:
         """The recipe's newest curation."""
         with self._reading() as connection:
@@ -220,6 +254,10 @@ class StoreReader:
             return None
         progress = None if run.progress is None else json.loads(run.progress)
         return RunState(run.id, run.started_at, run.ended_at, run.outcome, progress)
+
+
+def _in_order(plan_id: int) -> Select[tuple[object, ...]]:
+    return _rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample, rows.c.id)
 
 
 def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
@@ -273,37 +311,53 @@ def inflated(blob: bytes, what: str) -> bytes:
         raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
 
 
-def _outcome(row: Row[tuple[object, ...]]) -> Outcome | None:
-    if row.rules is None:
-        return None
-    checks = tuple(Check(**check) for check in json.loads(row.checks or "[]"))
-    return Outcome(bool(row.accepted), row.drop_reason, checks, row.score, row.vote)
+@lru_cache(maxsize=100)
+def _terms(text: str) -> Mapping[str, Json]:
+    """A teacher's terms, which all of its replies share."""
+    terms: Mapping[str, Json] = json.loads(text)
+    return terms
 
 
-def _stored_row(row: Row[tuple[object, ...]]) -> StoredRow:
-    reply = None
-    if row.raw is not None:
-        terms = json.loads(row.terms)
-        raw = inflated(row.raw, f"the reply to request {row.key}")
-        reply = StoredReply(raw, row.cost_nusd, row.received_at, row.name, row.provider, terms)
+def stored_row(row: PackedRow) -> StoredRow:
+    """What a row of the database says.
+
+    Raises:
+        StoreUnusable: its request or its reply is damaged.
+        ValueError, TypeError: something else of it is (`legible`).
+    """
+    # By position: looking up the columns of a million rows by their names would take as long as reading them.
+    (
+        number, row_id, step, split, position, sample, seed_id, parent, part, data, reference,
+        key, body, state, reason,
+        raw, cost_nusd, received_at, teacher, provider, terms,
+        rules, accepted, drop_reason, score, vote, checks,
+        curated,
+    ) = row  # fmt: skip
+    reply = outcome = None
+    if raw is not None:
+        raw = inflated(raw, f"the reply to request {key}")
+        reply = StoredReply(raw, cost_nusd, received_at, teacher, provider, _terms(terms))
+    if rules is not None:
+        known = tuple(Check(**check) for check in json.loads(checks or "[]"))
+        outcome = Outcome(bool(accepted), drop_reason, known, score, vote)
     return StoredRow(
-        id=row.id,
-        row_id=row.row_id,
-        request_key=row.key,
-        request_body=inflated(row.body, f"request {row.key}"),
-        state=row.state,
-        reason=row.reason,
-        step=row.step,
-        split=row.split,
-        position=row.position,
-        seed_id=row.seed_id,
-        seed=json.loads(row.data),
-        reference=None if row.reference is None else json.loads(row.reference),
-        sample=row.sample,
+        id=number,
+        row_id=row_id,
+        request_key=key,
+        request_body=inflated(body, f"request {key}"),
+        state=state,
+        reason=reason,
+        step=step,
+        split=split,
+        position=position,
+        seed_id=seed_id,
+        seed=json.loads(data),
+        reference=None if reference is None else json.loads(reference),
+        sample=sample,
         reply=reply,
-        parent=row.parent,
-        part=row.part,
-        rules=row.rules,
-        outcome=_outcome(row),
-        curated=row.curated,
+        parent=parent,
+        part=part,
+        rules=rules,
+        outcome=outcome,
+        curated=curated,
     )

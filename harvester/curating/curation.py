@@ -1,0 +1,148 @@
+"""The run of a curation: every filter over every answer, then one commit."""
+
+import tempfile
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harvester.collecting import default_store, nothing_yet
+from harvester.curating.contamination import Contamination
+from harvester.curating.contamination_sources import held_out_texts
+from harvester.curating.corpus_filters import corpus_filters
+from harvester.curating.examples import candidates
+from harvester.curating.looking import Executor, here
+from harvester.curating.row_filters import row_filters
+from harvester.curating.spool import Left, Spool, batches, light
+from harvester.errors import StoreUnusable
+from harvester.exporting.columns import Columns
+from harvester.exporting.lineages import lineages
+from harvester.judging import Rules
+from harvester.recipe import Recipe
+from harvester.records import Json
+from harvester.store import StoreReader, StoreWriter
+from harvester.store.curations import Dropped
+from harvester.verdicts import said
+
+
+@dataclass(slots=True)
+class Curated:
+    """What a curation looked at and dropped."""
+
+    looked_at: int = 0  # answers of train and dev, rejected ones included
+    before: Counter[str] = field(default_factory=Counter)  # by split: what would have been written
+    after: Counter[str] = field(default_factory=Counter)  # by split: what is left of it
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # (filter, reason), of what would be written
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of answers rejected anyway
+    overruled: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of what a person accepted
+    drops: dict[int, Dropped] = field(default_factory=dict)  # by row
+
+    def summary(self) -> dict[str, Json]:
+        """The counts, for programs."""
+        return {
+            "looked_at": self.looked_at,
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "dropped": _nested(self.dropped),
+            "of_rejected_answers": _nested(self.rejected),
+            "overruled_by_people": _nested(self.overruled),
+        }
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (by, reason), count in sorted(counts.items()):
+        found.setdefault(by, {})[reason] = count
+    return found
+
+
+def curate(recipe: Recipe, store: Path | None = None, *, executor: Executor = here) -> Curated:
+    """Look through every answer of train and dev with the filters that the recipe states, and store what they drop.
+
+    The drops of the recipe's last curation are replaced; the test split is not looked at.
+
+    Args:
+        recipe: whose answers and filters.
+        store: the database file; beside the recipe by default.
+        executor: where the row filters run.
+
+    Raises:
+        BadInput: a file or dataset of `decontaminate` cannot be read, or a filter does not fit the recipe's rows.
+        StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
+    """
+    path = _existing(recipe, store)
+    with StoreWriter.open(path) as writer, tempfile.TemporaryDirectory(prefix="harvester-curate-") as folder:
+        spool = Path(folder) / "candidates.arrow"
+        _fill(spool, recipe, StoreReader(writer.engine, path), path)
+        curated = look(recipe, spool, executor)
+        writer.keep_curation(
+            recipe.name, recipe.curate.model_dump(mode="json"), curated.looked_at, curated.drops.values()
+        )
+    return curated
+
+
+def undo(recipe: Recipe, store: Path | None = None) -> int:
+    """Take back every drop of the recipe's curation; returns how many there were.
+
+    Raises:
+        StoreUnusable: no store, or in use by another writer.
+    """
+    with StoreWriter.open(_existing(recipe, store)) as writer:
+        return writer.forget_curation(recipe.name)
+
+
+def look(recipe: Recipe, spool: Path, executor: Executor = here) -> Curated:
+    """Every filter of a recipe over a spool of its candidates.
+
+    Args:
+        recipe: whose filters.
+        spool: a finished one.
+        executor: where the row filters run.
+
+    Raises:
+        BadInput: as `curate`.
+    """
+    named = recipe.curate.decontaminate
+    contamination = Contamination.from_texts(held_out_texts(recipe, named)) if named or recipe.heldout else None
+    filters = row_filters(recipe.curate, contamination)
+    protected = {id_ for id_, _, _, is_protected in light(spool) if is_protected}
+    found: dict[int, Dropped] = {}
+    for of_batch in executor(filters, batches(spool)):
+        found |= {one.id: one for one in of_batch}
+    for one in corpus_filters(recipe.curate):
+        drops = one.drops(Left(spool, found.keys() - protected))
+        found |= {id_: Dropped(id_, one.name, drop.reason, drop.detail) for id_, drop in drops.items()}
+    return _counted(spool, found)
+
+
+def _counted(spool: Path, found: dict[int, Dropped]) -> Curated:
+    curated = Curated()
+    for id_, split, kept, protected in light(spool):
+        curated.looked_at += 1
+        curated.before[split] += kept
+        drop = found.get(id_)
+        if drop is None or protected:
+            curated.after[split] += kept
+        if drop is None:
+            continue
+        counts = curated.overruled if protected else curated.dropped if kept else curated.rejected
+        counts[drop.filter, drop.reason] += 1
+        if not protected:
+            curated.drops[id_] = drop
+    return curated
+
+
+def _fill(spool: Path, recipe: Recipe, reader: StoreReader, path: Path) -> None:
+    plan_id = reader.current_plan(recipe.name)
+    if plan_id is None:
+        raise nothing_yet(recipe, path)
+    with closing(Spool(spool)) as file, closing(reader.rows(plan_id)) as rows:
+        for candidate in candidates(lineages(recipe, rows, Rules(recipe)), Columns(recipe), said(path)):
+            file.add(candidate)
+
+
+def _existing(recipe: Recipe, store: Path | None) -> Path:
+    path = store or default_store(recipe)
+    if not path.is_file():
+        raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
+    return path

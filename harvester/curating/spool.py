@@ -1,0 +1,88 @@
+"""Candidates in a file of their own, so that filters can go through them again and again at no cost of memory."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from harvester.curating.base import Example
+from harvester.curating.examples import Candidate
+from harvester.records import canonical
+
+BATCH = 1000
+SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        *((name, pa.string()) for name in ("row_id", "split", "seed_id", "seed", "prompt", "answer", "reasoning")),
+        ("score", pa.float64()),
+        ("finish_reason", pa.string()),
+        ("completion_tokens", pa.int64()),
+        ("kept", pa.bool_()),
+        ("protected", pa.bool_()),
+    ]
+)
+
+
+class Spool:
+    """A file of candidates, written once, from the first to the last."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin the file."""
+        self._writer = pa.ipc.new_file(str(path), SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd"))
+        self._batch: list[dict[str, Any]] = []
+
+    def add(self, candidate: Candidate) -> None:
+        """Take a candidate."""
+        example = candidate.example
+        values = asdict(example) | {"seed": canonical(example.seed).decode()}
+        self._batch.append({**values, "kept": candidate.kept, "protected": candidate.protected})
+        if len(self._batch) == BATCH:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._batch, schema=SCHEMA))
+        self._batch.clear()
+
+
+def batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """A finished spool, batch by batch."""
+    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+
+
+def candidates_in(batch: pa.RecordBatch) -> Iterator[Candidate]:
+    """The candidates of a batch."""
+    for values in batch.to_pylist():
+        kept, protected = values.pop("kept"), values.pop("protected")
+        yield Candidate(Example(**(values | {"seed": json.loads(values["seed"])})), kept, protected)
+
+
+def light(path: Path) -> Iterator[tuple[int, str, bool, bool]]:
+    """(id, split, kept, protected) of every candidate; no text is read."""
+    for batch in batches(path):
+        columns = [batch.column(name).to_pylist() for name in ("id", "split", "kept", "protected")]
+        yield from zip(*columns, strict=True)
+
+
+class Left:
+    """The examples of a spool that would be written as things stand; to be gone through as often as one likes."""
+
+    def __init__(self, path: Path, out: Collection[int]) -> None:
+        """Of the spool at `path`, without the ids that are out."""
+        self._path, self._out = path, out
+
+    def __iter__(self) -> Iterator[Example]:
+        """From the beginning, in the order of the dataset."""
+        for batch in batches(self._path):
+            for candidate in candidates_in(batch):
+                if candidate.kept and candidate.example.id not in self._out:
+                    yield candidate.example
