@@ -8,7 +8,7 @@ from typing import TypeVar
 from harvester.budget import worst_case_tokens
 from harvester.errors import BadInput
 from harvester.exporting.columns import student_template
-from harvester.foreseeing import StandIn, foreseen
+from harvester.foreseeing import StandIn, foreseen, new_seeds_at_least_and_most
 from harvester.pricing import usd
 from harvester.prompting import Prompter
 from harvester.recipe import SEEDS, Recipe, Step
@@ -24,8 +24,6 @@ LOW_OUTPUT_SHARE = 0.1
 """Short jobs end far below max_tokens."""
 LOW_ACCEPTED_SHARE = 0.3
 """Of the rows that a later step could read: the low end of a guess."""
-NEW_SEEDS = 10
-"""That a reply of an expanding step is taken to hold: only the replies will tell."""
 
 Range = tuple[int, int]
 N = TypeVar("N", int, float)
@@ -166,7 +164,8 @@ def _rows(recipe: Recipe, step: Step, seeds: int) -> Range:
         competing = recipe.answered_by(parent).samples
         low, high = low // competing, high // competing
     if parent.kind == "expand":
-        high *= NEW_SEEDS
+        least, most = new_seeds_at_least_and_most(recipe.demands(parent).output)
+        low, high = low * least, high * most
     return int(low * LOW_ACCEPTED_SHARE) * step.samples, high * step.samples
 
 
