@@ -1,6 +1,8 @@
 """What reads a store, and asks nobody: status, watch, parse, export, verify, trace."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +15,16 @@ from harvester.cli.base import (
     only_recipe,
     recipe_argument,
     recipe_if_several,
+    say,
     show,
     store_option,
     trust_option,
     usable,
     usable_store,
 )
+
+if TYPE_CHECKING:
+    from harvester.exporting import Exported
 
 
 @click.command(epilog="Example: harvester status runs/orders --json")
@@ -74,14 +80,24 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
     type=click.Choice(["allowed", "conditions", "unknown", "forbidden-competing", "forbidden"]),
     help="Leave out, of every split, rows of a teacher whose terms are stricter.",
 )
+@click.option("--push", metavar="USER/NAME", help="Then upload it to this dataset repository of the hub.")
+@click.option("--private", is_flag=True, help="With --push: make the repository a private one.")
 @trust_option
 @as_json
 def export(
-    recipe: Path, out: Path, store: Path | None, unfiltered: bool, only_terms: str | None, as_json: bool
+    recipe: Path,
+    out: Path,
+    store: Path | None,
+    unfiltered: bool,
+    only_terms: str | None,
+    push: str | None,
+    private: bool,
+    as_json: bool,
 ) -> None:
     """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
     from harvester.exporting import export as write
 
+    upload = _uploader(push, private=private)
     exported = write(load(recipe), out, store=store, unfiltered=unfiltered, only_terms=only_terms)
     result = {
         "path": str(exported.path),
@@ -89,8 +105,29 @@ def export(
         "dropped": dict(exported.dropped),
         "waiting": exported.waiting,
         "pairs": dict(exported.pairs),
+        "pushed": upload(exported) if upload else None,
     }
     show(result, as_json=as_json, text=texts.export)
+
+
+def _uploader(repo: str | None, *, private: bool) -> "Callable[[Exported], dict[str, Any]] | None":
+    """What is to be done with a finished dataset, once it is clear that it could be; None where nothing is.
+
+    Raises:
+        BadInput: it could not be.
+    """
+    from dataclasses import asdict
+
+    from harvester.errors import BadInput
+
+    if repo is None:
+        if private:
+            raise BadInput("--private: is about the repository of --push USER/NAME; add that, or leave this out")
+        return None
+    from harvester.exporting.pushing import push, require_pushable
+
+    require_pushable(repo)
+    return lambda exported: asdict(push(exported, repo, private=private, tell=say))
 
 
 @click.command(epilog="Example: harvester verify runs/orders/harvest.db")

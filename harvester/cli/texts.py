@@ -203,4 +203,7 @@ def export(result: dict[str, Any]) -> str:
     lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
     if result["waiting"]:
         lines.append(f"  {result['waiting']} rows have no answer yet")
+    if pushed := result["pushed"]:
+        gone = f"; {pushed['deleted']} of earlier exports deleted" if pushed["deleted"] else ""
+        lines.append(f"pushed {pushed['files']} files to {pushed['url']} (commit {pushed['commit'][:8]}){gone}")
     return "\n".join(lines)

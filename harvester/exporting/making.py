@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MOST_REASONS = 30
 STEPS = ("step", "kind", "reads", "teacher", "terms", "checks", "selects")
 UNREAD = (
-    "The answers are a language model's and no person read them: the teacher's mistakes are in them, and what it should"
-    " not have said, as far as no check saw it."
+    "The answers are a language model's: its mistakes are in them, and what it should not have said, as far as no check"
+    " saw it. Where a person looked at a row, `checks` says so; at others nobody did."
 )
 UNSEARCHED = (
     "Personal data, secrets and copies of other texts were looked for only where a reason above begins with `curate:`."

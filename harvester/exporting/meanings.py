@@ -36,6 +36,7 @@ REASONS = {
 FAMILIES = {
     "verify": "fails the check {rest}",
     "curate": "taken out by curation: {rest}",
+    "person": "a person took it out",
     "terms": "a teacher's terms are {rest}",
     "failed": "the request failed",
     "render": "the next question could not be put",

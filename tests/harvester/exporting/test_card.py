@@ -235,6 +235,7 @@ def test_every_verifier_is_told_what_it_does_not_say() -> None:
     [
         ("verify:labels", "fails the check labels"),
         ("curate:near_duplicate", "taken out by curation: near_duplicate"),
+        ("person:rejected", "a person took it out"),
         ("terms:unknown", "a teacher's terms are unknown"),
         ("draft:verify:length", "at step draft: fails the check length"),
         ("grade:low_score", "at step grade: the judge's score is too low"),
