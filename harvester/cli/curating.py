@@ -24,9 +24,10 @@ from harvester.cli.base import (
 @recipe_argument
 @store_option
 @click.option("--undo", is_flag=True, help="Take back everything that the last curation of RECIPE dropped.")
+@click.option("--report", type=PATH, callback=usable, help="Folder of curation.html and .json; default: the recipe's.")
 @trust_option
 @as_json
-def curate(recipe: Path, store: Path | None, undo: bool, as_json: bool) -> None:
+def curate(recipe: Path, store: Path | None, undo: bool, report: Path | None, as_json: bool) -> None:
     """Look for what of RECIPE's answers should not be trained on; `export` leaves it out."""
     from harvester import curating
 
@@ -35,8 +36,10 @@ def curate(recipe: Path, store: Path | None, undo: bool, as_json: bool) -> None:
         taken_back = {"recipe": loaded.name, "taken_back": curating.undo(loaded, store)}
         show(taken_back, as_json=as_json, text=lambda r: f"{r['recipe']}: {r['taken_back']} rows taken back")
         return
-    found = curating.curate(loaded, store)
-    show({"recipe": loaded.name, **found.summary()}, as_json=as_json, text=texts.curate)
+    folder = report or loaded.folder
+    found = curating.curate(loaded, store, report=folder)
+    result = {"recipe": loaded.name, **found.summary(), "report": str(folder / curating.PAGE)}
+    show(result, as_json=as_json, text=texts.curate)
 
 
 @click.command(epilog="Example: harvester verdict 1f3a reject --note 'wrong total' --recipe runs/orders")

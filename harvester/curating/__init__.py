@@ -1,6 +1,8 @@
 """Store → what of it is worth training on: every drop has a reason, and can be taken back."""
 
-from harvester.curating.curation import Curated, curate, undo
+from harvester.curating.curated import Curated
+from harvester.curating.curation import curate, undo
 from harvester.curating.people import speak
+from harvester.curating.reporting import PAGE
 
-__all__ = ["Curated", "curate", "speak", "undo"]
+__all__ = ["PAGE", "Curated", "curate", "speak", "undo"]

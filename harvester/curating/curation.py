@@ -1,17 +1,18 @@
 """The run of a curation: every filter over every answer, then one commit."""
 
 import tempfile
-from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from harvester.collecting import default_store, nothing_yet
 from harvester.curating.contamination import Contamination
 from harvester.curating.contamination_sources import held_out_texts
 from harvester.curating.corpus_filters import corpus_filters
+from harvester.curating.curated import Curated
 from harvester.curating.examples import candidates
+from harvester.curating.findings import findings
 from harvester.curating.looking import Executor, here
+from harvester.curating.reporting import write_report
 from harvester.curating.row_filters import row_filters
 from harvester.curating.spool import Left, Spool, batches, light
 from harvester.errors import StoreUnusable
@@ -19,44 +20,15 @@ from harvester.exporting.columns import Columns
 from harvester.exporting.lineages import lineages
 from harvester.judging import Rules
 from harvester.recipe import Recipe
-from harvester.records import Json
 from harvester.store import StoreReader, StoreWriter
+from harvester.store.applying import utc_now
 from harvester.store.curations import Dropped
 from harvester.verdicts import said
 
 
-@dataclass(slots=True)
-class Curated:
-    """What a curation looked at and dropped."""
-
-    looked_at: int = 0  # answers of train and dev, rejected ones included
-    before: Counter[str] = field(default_factory=Counter)  # by split: what would have been written
-    after: Counter[str] = field(default_factory=Counter)  # by split: what is left of it
-    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # (filter, reason), of what would be written
-    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of answers rejected anyway
-    overruled: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of what a person accepted
-    drops: dict[int, Dropped] = field(default_factory=dict)  # by row
-
-    def summary(self) -> dict[str, Json]:
-        """The counts, for programs."""
-        return {
-            "looked_at": self.looked_at,
-            "before": dict(self.before),
-            "after": dict(self.after),
-            "dropped": _nested(self.dropped),
-            "of_rejected_answers": _nested(self.rejected),
-            "overruled_by_people": _nested(self.overruled),
-        }
-
-
-def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for (by, reason), count in sorted(counts.items()):
-        found.setdefault(by, {})[reason] = count
-    return found
-
-
-def curate(recipe: Recipe, store: Path | None = None, *, executor: Executor = here) -> Curated:
+def curate(
+    recipe: Recipe, store: Path | None = None, *, executor: Executor = here, report: Path | None = None
+) -> Curated:
     """Look through every answer of train and dev with the filters that the recipe states, and store what they drop.
 
     The drops of the recipe's last curation are replaced; the test split is not looked at.
@@ -65,9 +37,11 @@ def curate(recipe: Recipe, store: Path | None = None, *, executor: Executor = he
         recipe: whose answers and filters.
         store: the database file; beside the recipe by default.
         executor: where the row filters run.
+        report: a folder for curation.html and curation.json, if they are wanted.
 
     Raises:
-        BadInput: a file or dataset of `decontaminate` cannot be read, or a filter does not fit the recipe's rows.
+        BadInput: a file or dataset of `decontaminate` cannot be read, a filter does not fit the recipe's rows, or the
+            report cannot be written.
         StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
     """
     path = _existing(recipe, store)
@@ -75,6 +49,8 @@ def curate(recipe: Recipe, store: Path | None = None, *, executor: Executor = he
         spool = Path(folder) / "candidates.arrow"
         _fill(spool, recipe, StoreReader(writer.engine, path), path)
         curated = look(recipe, spool, executor)
+        if report is not None:
+            write_report(report, findings(recipe, spool, curated, utc_now()))
         writer.keep_curation(
             recipe.name, recipe.curate.model_dump(mode="json"), curated.looked_at, curated.drops.values()
         )

@@ -1,14 +1,18 @@
 """A curation from the store and back: what it drops, what it leaves alone, what a person overrules."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from harvester.cli import cli
 from harvester.collecting import collect
 from harvester.curating import curate, speak, undo
+from harvester.curating.reporting import FACTS
 from harvester.errors import BadInput, StoreUnusable
 from harvester.exporting import export
 from harvester.recipe import Recipe
@@ -137,3 +141,39 @@ def test_a_verdict_on_what_is_no_row_of_train_is_refused(folder: Any, provider: 
 def test_without_a_store_there_is_nothing_to_curate(folder: Any) -> None:
     with pytest.raises(StoreUnusable, match="no store there yet"):
         curate(Recipe.load(folder.path))
+
+
+def test_the_report_shows_what_was_dropped_but_no_secret(planted: Recipe, tmp_path: Path) -> None:
+    found = curate(planted, report=tmp_path / "report")
+    page, facts = ((tmp_path / "report" / name).read_text(encoding="utf-8") for name in ("curation.html", FACTS))
+    assert json.loads(facts)["dropped"] == found.summary()["dropped"]
+    (near,) = json.loads(facts)["examples"]["near_duplicates"]
+    assert near["stays"] == PROSE
+    assert KEY not in page + facts
+    assert "mended nets" in page
+    assert sum(band["after"] for band in json.loads(facts)["answer_words"]) == found.after["train"]
+
+
+def test_a_report_says_what_a_teacher_wrote_and_runs_nothing_of_it(folder: Any, provider: Any, tmp_path: Path) -> None:
+    hostile = PROSE + "<script>alert(1)</script> ليس هذا رقماً"
+    recipe = answers(folder, provider, {"one": hostile, "two": hostile})
+    curate(recipe, report=tmp_path)
+    page = (tmp_path / "curation.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "ليس هذا رقماً" in page
+
+
+def test_the_command_says_what_is_left_and_takes_it_back(planted: Recipe) -> None:
+    ran = CliRunner().invoke(cli, ["curate", str(planted.folder)])
+    assert ran.exit_code == 0, ran.output
+    assert "left: 6 of 8 train" in ran.stdout
+    assert (planted.folder / "curation.html").is_file()
+    ran = CliRunner().invoke(cli, ["curate", str(planted.folder), "--undo"])
+    assert "2 rows taken back" in ran.stdout
+
+
+def test_the_command_keeps_a_person_s_word(planted: Recipe, tmp_path: Path) -> None:
+    row = row_id(planted, tmp_path / "all", "subject a")
+    ran = CliRunner().invoke(cli, ["verdict", row[:10], "reject", "--by", "Amal", "--recipe", str(planted.folder)])
+    assert (ran.exit_code, ran.stdout) == (0, f"{row}: reject, by Amal\n")
+    assert "subject a" not in exported(planted, tmp_path / "out")
