@@ -27,6 +27,7 @@ recipe
 selection seeds trusting verdicts
 templating calling
 prompting
+secret_forms
 secrets_in_seeds
 limiter
 circuit
