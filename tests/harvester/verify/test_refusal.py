@@ -1,4 +1,4 @@
-"""refusal: what refuses is found in ten languages, and what does not is left alone."""
+"""refusal: what refuses is found in fifteen languages, and what does not is left alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +76,37 @@ REFUSALS = {
         "Я не могу помочь с этим.",
         "Как языковая модель, я не имею чувств.",
     ],
+    "ko": [
+        "죄송합니다만, 그 요청은 도와드릴 수 없습니다.",
+        "죄송하지만 해당 정보를 제공할 수 없습니다.",
+        "그 요청에는 응할 수 없습니다.",
+        "AI 언어 모델로서, 저는 감정이 없습니다.",
+    ],
+    "tr": [
+        "Üzgünüm, bu konuda yardımcı olamam.",
+        "Üzgünüm ama bu isteğinizi yerine getiremem.",
+        "Maalesef bu talebinizi karşılayamam.",
+        "Bir yapay zeka dil modeli olarak, kişisel görüşlerim yok.",
+    ],
+    "nl": [
+        "Het spijt me, maar daar kan ik je niet bij helpen.",
+        "Sorry, ik kan dit verzoek niet uitvoeren.",
+        "Daar kan ik helaas niet bij helpen.",
+        "Ik kan niet aan dit verzoek voldoen.",
+        "Als AI-taalmodel heb ik geen gevoelens.",
+    ],
+    "pl": [
+        "Przykro mi, ale nie mogę w tym pomóc.",
+        "Przepraszam, nie mogę spełnić tej prośby.",
+        "Niestety nie jestem w stanie odpowiedzieć na to pytanie.",
+        "Jako model językowy nie mam uczuć.",
+    ],
+    "hi": [
+        "क्षमा करें, लेकिन मैं इसमें आपकी मदद नहीं कर सकता।",
+        "मुझे खेद है, मैं यह जानकारी नहीं दे सकता।",
+        "मैं इस अनुरोध को पूरा नहीं कर सकता।",
+        "एक भाषा मॉडल के रूप में, मेरे पास भावनाएँ नहीं हैं।",
+    ],
 }
 
 INNOCENT = [
@@ -129,6 +160,16 @@ INNOCENT = [
     "申し訳ありません、遅くなりました。",
     "Извините за опоздание, была пробка.",
     "К сожалению, сегодня идёт дождь.",
+    "죄송합니다, 늦었습니다.",
+    "저는 그를 도울 수 없어서 슬펐습니다.",
+    "Üzgünüm, geç kaldım.",
+    "Öğretmen olarak ben okulda çalışıyorum.",
+    "Het spijt me dat ik te laat ben.",
+    "Ik kan niet wachten op vrijdag.",
+    "Przepraszam za spóźnienie.",
+    "Nie mogę się doczekać wakacji.",
+    "क्षमा करें, मुझे देर हो गई।",
+    "एक शिक्षक के रूप में, मैं स्कूल में काम करता हूँ।",
 ]
 
 
@@ -137,8 +178,8 @@ def test_a_refusal_is_found(judged: Judged, text: str) -> None:
     assert str(judged("refusal", {}, text).reason).startswith("refuses: ")
 
 
-def test_there_are_fifty_innocent_sentences() -> None:
-    assert len(set(INNOCENT)) == 50
+def test_there_are_sixty_innocent_sentences() -> None:
+    assert len(set(INNOCENT)) == 60
 
 
 @pytest.mark.parametrize("text", INNOCENT)
@@ -158,4 +199,4 @@ def test_what_is_only_told_further_down_is_no_refusal(judged: Judged) -> None:
 
 def test_every_language_has_its_patterns() -> None:
     data = yaml.safe_load((Path(harvester.__file__).parent / "verify" / "refusal.yaml").read_text(encoding="utf-8"))
-    assert set(data["opening"]) == set(data["anywhere"]) == set(REFUSALS)
+    assert all(set(data[part]) == set(REFUSALS) for part in ("opening", "anywhere", "cutoff", "farewell", "salutation"))
