@@ -38,6 +38,7 @@ class Columns:
         self._recipe = recipe
         self._student = student_template(recipe)
         self._teacher = recipe.teacher_name(recipe.answer_step)
+        self._last_checks: tuple[tuple[Check, ...], list[dict[str, Json]]] = (), []
 
     def values(self, lineage: Lineage) -> dict[str, Any]:
         """Values for `schema.SCHEMA`, by column name."""
@@ -45,7 +46,7 @@ class Columns:
         request = json.loads(row.request_body)
         reply = row.reply
         return {
-            "messages": [*self.prompt(lineage), {"role": "assistant", "content": answer.text}],
+            "messages": [*self.prompt(lineage, request), {"role": "assistant", "content": answer.text}],
             "tools": None,
             "reasoning": answer.reasoning,
             "logprobs": _logprobs(answer.logprobs),
@@ -66,22 +67,29 @@ class Columns:
             "completion_tokens": answer.usage.output_tokens,
             "cost_usd": usd(reply.cost_nusd) if reply else 0.0,
             "score": outcome.score,
-            "checks": [_check(check) for check in outcome.checks],
+            "checks": self._checks(outcome.checks),
             "accepted": outcome.accepted,
             "drop_reason": outcome.drop_reason,
             "reference": None if row.reference is None else _json(row.reference),
             "collected_at": datetime.fromisoformat(reply.received_at) if reply else None,
         }
 
-    def prompt(self, lineage: Lineage) -> list[Message]:
-        """What the student sees."""
+    def prompt(self, lineage: Lineage, request: Json = None) -> list[Message]:
+        """What the student sees; `request` is the row's, where it is read already."""
         if self._student:
             several = {"steps": lineage.steps} if len(self._recipe.steps) > 1 else {}
             return self._student.render({**lineage.row.seed, **several})
         row = lineage.row
-        asked = lineage.made_from[-1] if row.step.endswith(REPAIR) else row  # not what was said to get it mended
-        messages: list[Message] = json.loads(asked.request_body)["messages"]
+        if row.step.endswith(REPAIR):  # not what was said to get it mended
+            request = json.loads(lineage.made_from[-1].request_body)
+        messages: list[Message] = (request or json.loads(row.request_body))["messages"]
         return messages
+
+    def _checks(self, checks: tuple[Check, ...]) -> list[dict[str, Json]]:
+        # Accepted answers of a step share theirs.
+        if checks is not self._last_checks[0]:
+            self._last_checks = checks, [_check(check) for check in checks]
+        return self._last_checks[1]
 
 
 def _json(value: Json) -> str:
@@ -91,7 +99,8 @@ def _json(value: Json) -> str:
 def _terms_of(lineage: Lineage) -> list[dict[str, Json]]:
     """Of every teacher that wrote, revised or judged the row, each once."""
     replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
-    return each_once([_terms(reply.teacher, reply.terms) for reply in replies])
+    terms = [_terms(reply.teacher, reply.terms) for reply in replies]
+    return each_once(terms) if len(terms) > 1 else terms
 
 
 def each_once(values: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:

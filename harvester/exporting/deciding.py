@@ -40,13 +40,14 @@ def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:
         score=lineage.outcome.score,
         vote=lineage.outcome.vote,
     )
-    answer = lineage.answer if verdict.answer is None else _edited(lineage.answer, verdict.answer)
-    return replace(lineage, answer=answer, outcome=outcome, verified=kept)
+    edited = None if verdict.answer is None else _edited(lineage.answer, verdict.answer)
+    return replace(lineage, edited=edited, outcome=outcome, verified=kept)
 
 
 def _check(verdict: Verdict) -> Check:
     said = {"verdict": verdict.kind, "note": verdict.note, "by": verdict.said_by, "at": verdict.said_at}
-    return Check(PERSON, said, passed=verdict.kind != "reject", reason=verdict.note if verdict.kind == "reject" else None)
+    rejects = verdict.kind == "reject"
+    return Check(PERSON, said, passed=not rejects, reason=verdict.note if rejects else None)
 
 
 def _edited(answer: Answer, text: str) -> Answer:

@@ -1,31 +1,51 @@
 """Stored rows → the dataset's: each answer with all that it was made from, and with what judges said of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from harvester.exporting.recalling import Judgements, Readings, is_open
 from harvester.flowing import said
 from harvester.judging import Rules
 from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
 from harvester.selection import NOT_SELECTED, WAITING, Group, Node, decide
 from harvester.store import StoredRow
-from harvester.store.schema import EXHAUSTED, PENDING
+
+SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """One answer of the recipe's last answering step; with no answer yet, its `answer` is None."""
+    """One row of the recipe's last answering step."""
 
     row: StoredRow
-    answer: Answer | None
     outcome: Outcome
     made_from: tuple[StoredRow, ...]  # its ancestors, the first one first
     judged_by: tuple[StoredRow, ...]
     group: Group  # of the answers to one question
     verified: bool  # its own checks pass, whatever judges say
-    steps: dict[str, Json]  # what templates see of the ancestors and the row itself
+    readings: Readings  # of the rows of its seed
+    edited: Answer | None = None  # what a person put in the place of the teacher's
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has no answer yet."""
+        return is_open(self.row)
+
+    @property
+    def answer(self) -> Answer | None:
+        """None where it waits for one."""
+        if self.waits:
+            return None
+        return self.edited or self.readings.answer(self.row)
+
+    @property
+    def steps(self) -> dict[str, Json]:
+        """What templates see of the ancestors and the row itself."""
+        chain = (one for one in (*self.made_from, self.row) if not is_open(one))
+        return {one.step.removesuffix(REPAIR): said(self.readings.answer(one)) for one in chain}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +56,25 @@ class Ended:
     reason: str
 
 
-def lineages(recipe: Recipe, rows: Iterable[StoredRow], rules: Rules) -> Iterator[Lineage | Ended]:
+def lineages(
+    recipe: Recipe, rows: Iterable[StoredRow], rules: Rules, *, explained: Collection[str] = SPLITS
+) -> Iterator[Lineage | Ended]:
     """The dataset's rows and what ended before it could become one, seed by seed.
 
     Args:
         recipe: whose steps.
         rows: of one plan, in the order of their seeds.
-        rules: those of now; they judge every answer anew.
+        rules: those of now; what others made of a row is judged anew.
+        explained: splits of which rejected answers come with their checks, which are no longer known.
     """
-    for _, of_seed in groupby(rows, key=lambda row: row.position):
-        yield from _Tree(recipe, list(of_seed), rules).lineages()
+    judgements = Judgements(rules, explained)
+    one_step = len(recipe.steps) == 1
+    for _, group in groupby(rows, key=lambda row: row.position):
+        of_seed = list(group)
+        if one_step and len(of_seed) == 1:
+            yield alone(of_seed[0], judgements)
+        else:
+            yield from in_tree(recipe, of_seed, judgements)
 
 
 def is_waiting(outcome: Outcome) -> bool:
@@ -53,17 +82,35 @@ def is_waiting(outcome: Outcome) -> bool:
     return (outcome.drop_reason or "").rpartition(":")[2] == WAITING
 
 
+def alone(row: StoredRow, judgements: Judgements) -> Lineage:
+    """The only row of its seed, in a recipe of one step: `in_tree` without a tree, which takes four times as long."""
+    readings = Readings()
+    if is_open(row):
+        return Lineage(row, _WAITS, (), (), (row.parent, row.part), verified=False, readings=readings)
+    outcome = judgements.outcome(row, readings)
+    return Lineage(row, outcome, (), (), (row.parent, row.part), verified=outcome.accepted, readings=readings)
+
+
+def in_tree(recipe: Recipe, of_seed: Sequence[StoredRow], judgements: Judgements) -> Iterator[Lineage | Ended]:
+    """What the rows of one seed come to."""
+    return _Tree(recipe, of_seed, judgements).lineages()
+
+
+_WAITS = Outcome(accepted=False, drop_reason=WAITING)
+
+
 class _Tree:
     """The rows of one seed."""
 
-    def __init__(self, recipe: Recipe, rows: Sequence[StoredRow], rules: Rules) -> None:
+    def __init__(self, recipe: Recipe, rows: Sequence[StoredRow], judgements: Judgements) -> None:
         self._recipe = recipe
+        self._readings = Readings()
         self._rows = {row.id: row for row in rows}
-        self._judged = {row.id: rules.judge_row(row) for row in rows if row.state not in (PENDING, EXHAUSTED)}
+        self._judged = {row.id: judgements.outcome(row, self._readings) for row in rows if not is_open(row)}
         nodes = [
             Node(row.id, row.step, row.parent, row.part, row.sample, outcome)
             for row in rows
-            if (judged := self._judged.get(row.id)) and (outcome := judged[1])
+            if (outcome := self._judged.get(row.id))
         ]
         self._reasons = decide(recipe, nodes, final=True)
         self._mended = {row.parent for row in rows if row.step.endswith(REPAIR)}
@@ -85,30 +132,26 @@ class _Tree:
                 yield Ended(row, f"{step.name}:{reason}")
 
     def _lineage(self, row: StoredRow) -> Lineage:
-        chain = self._chain(row)
-        steps = {
-            one.step.removesuffix(REPAIR): said(self._judged[one.id][0]) for one in chain if one.id in self._judged
-        }
-        if row.id not in self._judged:
-            waiting = Outcome(accepted=False, drop_reason=WAITING)
-            return Lineage(row, None, waiting, chain[:-1], (), self._group(row), verified=False, steps=steps)
-        answer, outcome = self._judged[row.id]
-        reason = self._reasons[row.id]
+        waits = row.id not in self._judged
+        judges = () if waits else tuple(self._judges(row, self._recipe.answer_step))
+        return Lineage(
+            row=row,
+            outcome=_WAITS if waits else self._outcome(row, judges),
+            made_from=self._chain(row)[:-1],
+            judged_by=judges,
+            group=self._group(row),
+            verified=not waits and self._judged[row.id].accepted,
+            readings=self._readings,
+        )
+
+    def _outcome(self, row: StoredRow, judges: Sequence[StoredRow]) -> Outcome:
+        """What the rules made of a row, after the selection and after its judges."""
+        outcome, reason = self._judged[row.id], self._reasons[row.id]
         if reason == NOT_SELECTED or outcome.accepted:
             outcome = replace(outcome, drop_reason=reason)
         if reason and reason.startswith("of:"):
             outcome = replace(outcome, accepted=False, drop_reason=reason)
-        judges = list(self._judges(row, self._recipe.answer_step))
-        return Lineage(
-            row=row,
-            answer=answer,
-            outcome=self._with_verdicts(outcome, judges),
-            made_from=chain[:-1],
-            judged_by=tuple(judges),
-            group=self._group(row),
-            verified=self._judged[row.id][1].accepted,
-            steps=steps,
-        )
+        return self._with_verdicts(outcome, judges)
 
     def _group(self, row: StoredRow) -> Group:
         first = self._first(row)
@@ -144,7 +187,7 @@ class _Tree:
             rows = [row for row in judges if self._recipe.by_name[row.step] is step]
             if not rows or rows[0].id not in self._judged:
                 return replace(outcome, accepted=False, drop_reason=f"{step.name}:{WAITING}")
-            verdict = self._judged[rows[0].id][1]
+            verdict = self._judged[rows[0].id]
             outcome = replace(outcome, score=verdict.score)
             if reason := self._reasons[rows[0].id]:
                 return replace(outcome, accepted=verdict.accepted, drop_reason=f"{step.name}:{reason}")
