@@ -145,8 +145,10 @@ def _data(student: Student) -> str:
     lines.append(f"Learnt from: {learnt_from_text(LearntFrom(**learnt_from(facts)))}")
     lines += [f"Looked at while training: {facts.rows['dev']} rows of dev"] if facts.rows.get("dev") else []
     lines += [f"Left out in training: {_counts(facts.dropped)}"] if facts.dropped else []
-    if notes.teacher:
-        lines.append(f"Teacher: {code(notes.teacher.model)} at {code(notes.teacher.base_url)}")
+    teachers = notes.teachers or tuple(filter(None, [notes.teacher]))
+    for one in teachers:
+        named = f", the recipe's {code(one.name)}" if len(teachers) > 1 else ""
+        lines.append(f"Teacher: {code(one.model)} at {code(one.base_url)}{named}")
     if notes.asked is not None and notes.accepted is not None:
         lines.append(f"Accepted: {notes.accepted} of {notes.asked} answers")
     lines.append(f"Filters: {', '.join(code(name) for name in notes.verify) or 'none'}")
@@ -165,7 +167,7 @@ def _counts(counts: Any) -> str:
 
 
 def _terms(student: Student) -> str:
-    lines = []
+    lines = list(_overall(student.notes))
     for one in student.terms:
         about = "the model beneath" if one is student.base.terms else f"the teacher {plain(one.teacher)}"
         verdict = "" if one is student.base.terms else f": **{plain(one.verdict)}**"
@@ -179,6 +181,13 @@ def _terms(student: Student) -> str:
             lines.append(f"  - basis: {plain(one.basis)} (accepted by {who}; {CLAIMED})")
     stated = "\n".join(lines) or "The dataset states none."
     return f"{stated}\n\nThese are facts with dates from Harvester's registry, not legal advice."
+
+
+def _overall(notes: HarvestNotes) -> Iterator[str]:
+    if notes.overall and notes.overall.verdict:
+        yield f"- Of the whole dataset: **{plain(notes.overall.verdict)}**, the strictest; every obligation below binds"
+    if notes.only_terms:
+        yield f"- Rows of terms stricter than {plain(notes.only_terms)} were left out of the dataset"
 
 
 def _scores(student: Student) -> str:

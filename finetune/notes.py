@@ -47,6 +47,12 @@ class TermsNotes(_Notes):
     accepted_by: str | None = None  # who answers for the claim
 
 
+class OverallNotes(_Notes):
+    """What binds whoever uses the whole dataset."""
+
+    verdict: str | None = None  # the strictest of `terms`; None where nobody answered
+
+
 class SeedsNotes(_Notes):
     """One file of seeds."""
 
@@ -62,7 +68,10 @@ class HarvestNotes(_Notes):
     harvester: str | None = None  # its version
     recipe: str
     teacher: TeacherNotes | None = None
+    teachers: tuple[TeacherNotes, ...] = ()  # all that were asked, judges too
     terms: tuple[TermsNotes, ...] | None = None
+    overall: OverallNotes | None = None
+    only_terms: str | None = None  # the strictest verdict that a row could have
     seeds: tuple[SeedsNotes, ...] = ()
     student: StudentNotes = StudentNotes()
     verify: Mapping[str, Json] = {}

@@ -132,6 +132,35 @@ def test_the_licence_is_the_base_s_unless_an_obligation_comes_on_top(
     assert found.get("license_name", found["license"]) == expected
 
 
+def test_several_teachers_and_what_binds_the_whole_are_told() -> None:
+    teachers = [
+        {"name": name, "model": f"{name}-1", "base_url": "http://localhost/v1"} for name in ("teacher", "judge")
+    ]
+    judge = GEMMA.model_copy(update={"teacher": "judge"})
+    _, text = parsed(
+        student(
+            terms=[FREE, judge],
+            teacher=teachers[0],
+            teachers=teachers,
+            overall={"verdict": "conditions", "obligations": []},
+            only_terms="conditions",
+        )
+    )
+    assert "A student of `teacher-1`:" in text
+    assert "- Teacher: `judge-1` at `http://localhost/v1`, the recipe's `judge`" in text
+    terms = text.split("## Terms")[1].split("## ")[0]
+    assert terms.split("- ")[1].startswith("Of the whole dataset: **conditions**, the strictest")
+    assert "- Rows of terms stricter than conditions were left out of the dataset" in terms
+    assert "- Of the teacher teacher: **allowed** (mit" in terms
+    assert "- Of the teacher judge: **conditions** (gemma-1-3" in terms
+
+
+def test_a_dataset_of_before_says_nothing_of_the_whole() -> None:
+    _, text = parsed(student(teacher={"model": "toy-1", "base_url": "embedded"}))
+    assert "Of the whole dataset" not in text
+    assert "- Teacher: `toy-1` at `embedded`\n" in text
+
+
 def test_a_claimed_right_stands_at_the_top() -> None:
     claimed = FREE.model_copy(update={"verdict": "forbidden", "basis": "a contract", "accepted_by": "A. Person"})
     head = parsed(student(terms=[claimed]))[1].split("## ")[0]
@@ -163,6 +192,9 @@ def test_what_others_wrote_stays_text() -> None:
         terms=[terms],
         recipe=HOSTILE,
         teacher={"model": HOSTILE, "base_url": HOSTILE},
+        teachers=[{"name": HOSTILE, "model": HOSTILE, "base_url": HOSTILE}],
+        overall={"verdict": HOSTILE},
+        only_terms=HOSTILE,
         seeds=[{"split": HOSTILE, "path": HOSTILE, "license": HOSTILE}],
         dropped={HOSTILE: 1},
         verify={HOSTILE: {}},
