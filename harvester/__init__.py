@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harvester.estimating import Estimate, estimate
     from harvester.exporting import Exported, export
     from harvester.questions import ask
-    from harvester.recipe import Recipe
+    from harvester.recipe import Recipe, Seeds, Step, Teacher
     from harvester.records import Answer, Message
 
 __version__ = "0.1.0"
@@ -23,6 +23,9 @@ __all__ = [
     "Options",
     "Progress",
     "Recipe",
+    "Seeds",
+    "Step",
+    "Teacher",
     "ask",
     "collect",
     "estimate",
@@ -37,6 +40,9 @@ _HOME = {
     "Options": "harvester.collecting",
     "Progress": "harvester.collecting",
     "Recipe": "harvester.recipe",
+    "Seeds": "harvester.recipe",
+    "Step": "harvester.recipe",
+    "Teacher": "harvester.recipe",
     "ask": "harvester.questions",
     "collect": "harvester.collecting",
     "estimate": "harvester.estimating",

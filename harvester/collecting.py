@@ -43,7 +43,7 @@ def default_store(recipe: Recipe) -> Path:
 
 def nothing_yet(recipe: Recipe, store: Path) -> StoreUnusable:
     """The error for a store that was never asked to hold this recipe."""
-    return StoreUnusable(f"{store}: holds nothing of {recipe.name} yet; run: harvester collect {recipe.path}")
+    return StoreUnusable(f"{store}: holds nothing of {recipe.name} yet; run: {recipe.how_to_collect}")
 
 
 def teacher_terms(recipe: Recipe) -> dict[str, terms.Terms]:
@@ -121,8 +121,8 @@ async def ran(
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
         plan_id = plan(writer)
         flow = Flow.of(recipe, plan_id)
-        if flow.leads_on:
-            catch_up(writer, flow)  # before: what is answered may lead to more to ask
+        if flow.leads_on or options.accept is not None:
+            catch_up(writer, flow)  # before: what is answered may lead to more to ask, or be enough
         run = Run(flow, writer, bindings, options)
         try:
             await run.ask_everything()

@@ -107,7 +107,7 @@ class Flow:
         return not any((node.id, reader.name) in followed for reader in readers)
 
     def _follow(self, connection: Connection, rows: Sequence[TreeRow]) -> list[int]:
-        contexts = _Contexts(self.recipe, connection, rows)
+        contexts = _Contexts(self.rules, self.recipe, connection, rows)
         new: list[New] = []
         followed = []
         for row in rows:
@@ -139,7 +139,7 @@ class Flow:
         try:
             requests = self.prompters[reader.name].requests(context)
         except BadInput as error:
-            said = str(error).removeprefix(f"{self.prompters[reader.name].template.path}: ")
+            said = str(error).removeprefix(f"{self.prompters[reader.name].template.place}: ")
             raise _Unrenderable(reader, said.partition("; the seed has")[0]) from None
         return Asked(reader.name, self.recipe.teacher_name(reader), requests)
 
@@ -161,12 +161,12 @@ def _origin(row: TreeRow, part: int = 0) -> Origin:
 class _Contexts:
     """What templates see of rows: the seed, and every step on the way to them."""
 
-    def __init__(self, recipe: Recipe, connection: Connection, rows: Sequence[TreeRow]) -> None:
+    def __init__(self, rules: Rules, recipe: Recipe, connection: Connection, rows: Sequence[TreeRow]) -> None:
         self._recipe = recipe
         self._chains = trees.chains(connection, rows)
         every = {row.id: row for chain in self._chains.values() for row in chain}
         raw = trees.replies_of(connection, list(every.values()))
-        self._answers = {row: parse(reply) for row, reply in raw.items()}
+        self._answers = {row: rules.read(every[row].step, parse(reply))[0] for row, reply in raw.items()}
 
     def seeds(self, row: TreeRow) -> list[Seed]:
         """The row's own seed; those that its reply holds, where it expands."""

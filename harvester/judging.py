@@ -4,8 +4,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import uuid4
 
 from harvester import verify
+from harvester.calling import read_answer, verifier
 from harvester.parsing import bare, parse
 from harvester.recipe import Recipe, Step
 from harvester.records import Answer, Check, Json, Outcome, digest, unanswered
@@ -21,6 +23,8 @@ LISTED = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.):])\s+")
 """What begins a line of a list."""
 RENDER = "render:"
 """Begins the reason of a row whose next question could not be put."""
+PARSE = "parse"
+"""The reason of a reply in which the step's own function finds no answer."""
 FORM = "output"
 """The reason of an answer that is not of the form that its step asks for: it is asked for once more."""
 
@@ -54,10 +58,22 @@ class Rules:
         """Whether any of them compares an answer with its seed."""
         return any(rules.verifiers for rules in self._by_step.values())
 
-    def judge(self, step: str, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
-        """Check an answer to a step's question."""
+    def read(self, step: str, answer: Answer) -> tuple[Answer, Outcome | None]:
+        """The answer as the step's own function reads it; where there is none to read, what is made of that, too."""
         if answer.status != "ok":
-            return Outcome(accepted=False, drop_reason=answer.status)
+            return answer, Outcome(accepted=False, drop_reason=answer.status)
+        try:
+            return read_answer(self._by_step[step].step, answer), None
+        except Failed as failed:
+            check = Check(PARSE, {}, passed=False, reason=failed.reason)
+            return answer, Outcome(accepted=False, drop_reason=PARSE, checks=(check,))
+
+    def judge(self, step: str, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
+        """Check a reply to a step's question."""
+        answer, outcome = self.read(step, answer)
+        return outcome or self._judge(step, answer, seed)
+
+    def _judge(self, step: str, answer: Answer, seed: Mapping[str, Json]) -> Outcome:
         rules = self._by_step[step]
         text = answer.text if rules.step.kind in ("generate", "revise") else bare(answer.text)
         checks: tuple[Check, ...] = ()
@@ -77,12 +93,11 @@ class Rules:
         """
         if row.reply is None:
             return NO_ANSWER, unanswered(row.state, row.reason)
-        answer = parse(row.reply.raw)
-        if again or row.rules != self.digest or row.outcome is None:
-            return answer, self.judge(row.step, answer, row.seed)
-        if self.is_slow(row.step) or is_unrenderable(row.outcome):
-            return answer, row.outcome
-        return answer, self.judge(row.step, answer, row.seed)
+        answer, outcome = self.read(row.step, parse(row.reply.raw))
+        kept = None if again or row.rules != self.digest else row.outcome
+        if kept is not None and (self.is_slow(row.step) or is_unrenderable(kept)):
+            return answer, kept
+        return answer, outcome or self._judge(row.step, answer, row.seed)
 
 
 def is_unrenderable(outcome: Outcome) -> bool:
@@ -91,13 +106,18 @@ def is_unrenderable(outcome: Outcome) -> bool:
 
 
 def rules_digest(recipe: Recipe, *steps: Step) -> str:
-    """SHA-256 over everything that decides what is made of an answer to these steps, or to any."""
+    """SHA-256 over everything that decides what is made of an answer to these steps, or to any.
+
+    Where Python functions decide, no digest tells what they would say today: each has one of its own.
+    """
     resolved = [_resolved(recipe, step) for step in steps or recipe.steps]
     return digest({"version": VERSION, "verify": resolved[0] if len(resolved) == 1 else resolved})
 
 
 def _resolved(recipe: Recipe, step: Step) -> Json:
     demands = recipe.demands(step)
+    if step.parse or callable(step.verify):
+        return uuid4().hex
     if step.kind == "generate" and step.output is None and step.select != "majority":
         return demands.verify
     return {
@@ -112,7 +132,8 @@ def _of_step(recipe: Recipe, step: Step) -> _StepRules:
     form = None
     if demands.output is not None:
         (form,) = verify.build({"json_schema": demands.output})
-    return _StepRules(step, form, verify.build(demands.verify), verify.is_slow(demands.verify))
+    verifiers = (verifier(step.verify),) if callable(step.verify) else verify.build(demands.verify)
+    return _StepRules(step, form, verifiers, verify.is_slow(demands.verify))
 
 
 def _of_kind(step: Step, outcome: Outcome, text: str) -> Outcome:

@@ -1,6 +1,7 @@
 """Recipe → planned rows in the store. Renders only what changed since the newest plan: nothing, as a rule."""
 
 from collections.abc import Iterable, Iterator
+from uuid import uuid4
 
 from harvester import prompting
 from harvester.errors import BadInput
@@ -54,8 +55,11 @@ def planned(recipe: Recipe) -> Iterator[New]:
 def plan_fingerprint(recipe: Recipe) -> str:
     """Digest of everything a plan is rendered from.
 
-    Rules are in it where they decide what is asked next; limits are not, they ask nobody anew.
+    Rules are in it where they decide what is asked next; limits are not, they ask nobody anew. Where Python functions
+    render, no digest tells what they would render today: each has one of its own, and is rendered again.
     """
+    if any(callable(step.prompt) for step in recipe.steps):
+        return uuid4().hex
     steps: list[Json] = [_of_step(recipe, step) for step in recipe.steps]
     first = recipe.steps[0]
     facts = {

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from harvester.calling import FunctionPrompt
 from harvester.recipe import Recipe, Step, Teacher
+from harvester.recipe.functions import named, source_of
 from harvester.records import Json, Message, Request, canonical, digest
 from harvester.teachers.weights import SHA256
 from harvester.templating import Template, template_sources
@@ -23,12 +25,17 @@ class Prompter:
     """Renders the requests of one step."""
 
     def __init__(self, recipe: Recipe, step: Step) -> None:
-        """Compile the step's template.
+        """Compile the step's template, or take its function.
 
         Raises:
             BadInput: as `Template` does.
         """
-        self.template = Template(recipe.folder, step.prompt, where=f"{recipe.where(step)}.prompt")
+        where = f"{recipe.where(step)}.prompt"
+        self.template: Template | FunctionPrompt
+        if callable(step.prompt):
+            self.template = FunctionPrompt(step.prompt, where=where)
+        else:
+            self.template = Template(recipe.folder, step.prompt, where=where)
         self._requester = Requester(recipe.asked_by(step), _form(recipe, step))
         self._samples = step.samples
 
@@ -36,9 +43,12 @@ class Prompter:
         """One request per sample: a row's samples differ in their key, and in `seed` where one is sent.
 
         Raises:
-            BadInput: as `Template.render` does.
+            BadInput: as `Template.render` and `FunctionPrompt.render` do.
         """
-        messages = self.template.render(context)
+        return self.ask(self.template.render(context))
+
+    def ask(self, messages: Sequence[Message]) -> list[Request]:
+        """The same for messages that are there already."""
         return [self._requester.request(messages, sample) for sample in range(self._samples)]
 
     def repair(self, asked: bytes, answer: str, reason: str, sample: int) -> Request:
@@ -126,16 +136,19 @@ def templates_digest(recipe: Recipe) -> str:
 
 
 def template_texts(recipe: Recipe) -> list[tuple[Path, str]]:
-    """(file, text) of the steps' templates and of every file that they include.
+    """(file, text) of the steps' templates and of every file that they include; of a function its name and source.
 
     Raises:
         BadInput: as `Template` does.
     """
-    return [(recipe.folder / name, source.decode()) for name, source in sorted(_sources_of(recipe).items())]
+    files = [(recipe.folder / name, source.decode()) for name, source in sorted(_sources_of(recipe).items())]
+    functions = [step.prompt for step in recipe.steps if callable(step.prompt)]
+    return [*files, *((Path(named(function)), source_of(function)) for function in functions)]
 
 
 def _sources_of(recipe: Recipe) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for step in recipe.steps:
-        found |= template_sources(recipe.folder, step.prompt, where=f"{recipe.where(step)}.prompt")
+        if not callable(step.prompt):
+            found |= template_sources(recipe.folder, step.prompt, where=f"{recipe.where(step)}.prompt")
     return found

@@ -1,20 +1,20 @@
 """`ask`: questions of one's own to a recipe's teacher, by the client, limits, budget, terms and store of `collect`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from harvester.collecting import Options, ran
+from harvester.conversations import conversation
 from harvester.errors import BadInput
 from harvester.parsing import parse
 from harvester.planning import ensure_planned
 from harvester.prompting import Requester
 from harvester.recipe import TEACHER, Demands, Recipe, Step
-from harvester.records import Answer, Asked, Json, Message, Origin, Seed, digest, half_pair
+from harvester.records import Answer, Asked, Message, Origin, Seed, digest
 from harvester.seeds import ID_LENGTH
 from harvester.store.plans import New
 
 ASK = Step(name="ask", prompt="none: the prompts are given")
-ROLES = ("system", "user", "assistant")
 SPLIT = "ask"
 
 
@@ -72,7 +72,7 @@ def _for_questions(recipe: Recipe) -> Recipe:
         name=recipe.name, teacher=recipe.teacher, budget=recipe.budget, seeds=recipe.seeds, steps=(ASK,), terms=terms
     )
     asking = asking.model_copy(update={"name": f"{recipe.name}/ask"})
-    asking._path, asking._text = recipe.path, recipe.text  # noqa: SLF001 - a copy of our own
+    asking._path, asking._text = recipe._path, recipe.text  # noqa: SLF001 - a copy of our own
     asking._demands = {ASK.name: Demands(verify={})}  # noqa: SLF001 - as above
     return asking
 
@@ -85,27 +85,4 @@ def _seed(messages: list[Message]) -> Seed:
 def _conversations(prompts: Sequence[str | Sequence[Message]]) -> list[list[Message]]:
     if isinstance(prompts, str):
         raise BadInput("prompts: is one text; give a list of prompts")
-    return [_conversation(prompt, f"prompts.{number}") for number, prompt in enumerate(prompts)]
-
-
-def _conversation(prompt: str | Sequence[Message], where: str) -> list[Message]:
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    if not isinstance(messages, Sequence):
-        raise BadInput(f"{where}: is neither a text nor a list of messages")
-    checked = [_message(message, f"{where}.{number}") for number, message in enumerate(messages)]
-    if not any(message["content"].strip() for message in checked):
-        raise BadInput(f"{where}: is empty; ask something")
-    return checked
-
-
-def _message(message: Json, where: str) -> Message:
-    if not isinstance(message, Mapping) or set(message) != {"role", "content"}:
-        raise BadInput(f'{where}: is not a message; give {{"role": ..., "content": ...}}')
-    role, content = message["role"], message["content"]
-    if role not in ROLES:
-        raise BadInput(f"{where}.role: {str(role)[:80]!r} is none of {', '.join(ROLES)}")
-    if not isinstance(content, str):
-        raise BadInput(f"{where}.content: is not text")
-    if half_pair(content):
-        raise BadInput(f"{where}.content: holds half of a surrogate pair (\\ud800 alone); remove it")
-    return {"role": role, "content": content}
+    return [conversation(prompt, f"prompts.{number}") for number, prompt in enumerate(prompts)]

@@ -232,7 +232,7 @@ class Run:
             self._options.say(line)
 
     def _how_to_go_on(self) -> str:
-        again = "ask the same again" if "/" in self._recipe.name else f"harvester collect {self._recipe.path}"
+        again = "ask the same again" if "/" in self._recipe.name else self._recipe.how_to_collect
         return f"everything answered is stored, go on with: {again}"
 
     # --- meanwhile

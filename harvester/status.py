@@ -7,7 +7,7 @@ from typing import Any
 
 from harvester.balance import Balance, balance
 from harvester.collecting import default_store, nothing_yet
-from harvester.judging import rules_digest
+from harvester.judging import Rules
 from harvester.parsing import parse
 from harvester.pricing import usd
 from harvester.recipe import SEEDS, Recipe
@@ -32,8 +32,9 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        found = _balance(recipe, reader, plan_id)
-        rejudged = reader.count_unjudged(plan_id, rules_digest(recipe))
+        rules = Rules(recipe)
+        found = _balance(recipe, rules, reader, plan_id)
+        rejudged = reader.count_unjudged(plan_id, rules.digest)
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks
@@ -55,12 +56,13 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     }
 
 
-def _balance(recipe: Recipe, reader: StoreReader, plan_id: int) -> Balance:
+def _balance(recipe: Recipe, rules: Rules, reader: StoreReader, plan_id: int) -> Balance:
     roots = [step.name for step in recipe.readers(SEEDS)]
     asked = reader.seeds_of(plan_id, roots, accepted=False, limit=LOOKED_AT)
     accepted = reader.seeds_of(plan_id, recipe.last_word.row_names, accepted=True, limit=LOOKED_AT)
     said = reader.accepted_replies(plan_id, recipe.answer_step.row_names, limit=ANSWERS_LOOKED_AT)
-    return balance(asked, accepted, (parse(raw).text for raw in said))
+    answers = (rules.read(recipe.answer_step.name, parse(raw))[0] for raw in said)
+    return balance(asked, accepted, (answer.text for answer in answers))
 
 
 def watch(recipe: Recipe, store: Path | None = None, *, every_s: float = 2.0) -> Iterator[dict[str, Any]]:

@@ -88,6 +88,11 @@ class Template:
             raise BadInput(f"{self.path}: cannot be compiled: {_say(error)}; make it simpler") from None
 
     @property
+    def place(self) -> str:
+        """What its messages begin with."""
+        return str(self.path)
+
+    @property
     def names(self) -> set[str]:
         """The fields that it, or a template that it includes, reads."""
         environment = _environment({})

@@ -13,6 +13,7 @@ from harvester.errors import BadInput
 from harvester.explaining import explain
 from harvester.recipe.base import MONEY, STATED, Model, Name
 from harvester.recipe.curation import Curate
+from harvester.recipe.functions import text_of
 from harvester.recipe.steps import SEEDS, VERDICT, Selection, Step
 from harvester.recipe.teacher import Teacher
 from harvester.records import Json
@@ -101,7 +102,7 @@ class Recipe(Model):
     export: Export = Export()
     terms: dict[str, DeclaredTerms] = Field(default_factory=dict, description="by teacher")
 
-    _path: Path = PrivateAttr(default=Path("recipe.yaml"))
+    _path: Path | None = PrivateAttr(default=None)  # None: it was made in Python
     _text: str = PrivateAttr(default="")
     _trusted: bool = PrivateAttr(default=False)
     _demands: dict[str, Demands] = PrivateAttr(default_factory=dict)
@@ -255,18 +256,28 @@ class Recipe(Model):
 
     @property
     def path(self) -> Path:
-        """The recipe's file, for messages."""
-        return self._path
+        """The recipe's file, for messages; of one that was made in Python its name, in the working folder."""
+        return self._path or Path(f"recipe {self.name}")
+
+    @property
+    def how_to_collect(self) -> str:
+        """What to run, for messages."""
+        return f"harvester collect {self._path}" if self._path else "collect(recipe)"
 
     @property
     def folder(self) -> Path:
         """The folder that every path in the recipe is relative to, and stays inside."""
-        return self._path.parent
+        return self.path.parent
 
     @property
     def text(self) -> str:
-        """The recipe's text as it was read."""
-        return self._text
+        """The recipe's text as it was read; of one that was made in Python what can be written of it."""
+        functions = {
+            f"steps.{number}.{field}": function
+            for number, step in enumerate(self.steps)
+            for field, function in step.functions.items()
+        }
+        return self._text or text_of(self, functions)
 
     def where(self, step: Step) -> str:
         """A step's place, for messages."""
@@ -322,8 +333,9 @@ class Recipe(Model):
 
     def _resolved(self, step: Step) -> Demands:
         where = f"{self.where(step)}.verify"
-        require_json(step.verify, where)
-        rules = verifiers.resolve(step.verify, self.folder, where=where, trust=self._trusted)
+        verify = {} if callable(step.verify) else step.verify
+        require_json(verify, where)
+        rules = verifiers.resolve(verify, self.folder, where=where, trust=self._trusted)
         require_json(rules, where)  # files were read in
         schema = step.output.json_schema if step.output else VERDICT if step.judges else None
         if schema is None:

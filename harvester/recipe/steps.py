@@ -1,10 +1,12 @@
 """A step of a recipe: what is asked about every seed or earlier row, and what is asked of the answer."""
 
-from typing import Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from harvester.recipe.base import Model, Name
+from harvester.recipe.functions import OrFunction, ParseFunction, PromptFunction, VerifyFunction
 from harvester.recipe.teacher import Sampling
 from harvester.records import Json
 
@@ -39,12 +41,15 @@ class Step(Model):
     of: str | None = Field(
         default=None, description="the step whose rows it reads, or seeds; by default the one before"
     )
-    prompt: str
+    prompt: Annotated[str | PromptFunction, OrFunction(str)]
     teacher: Name | None = Field(default=None, description="a teacher's name; by default `teacher`, judges ask `judge`")
     sampling: Sampling | None = Field(default=None, description="over the teacher's own, field by field")
     samples: int = Field(default=1, ge=1, le=1000)
     output: Output | None = None
-    verify: dict[str, Any] = Field(default_factory=dict)
+    parse: Annotated[ParseFunction, OrFunction()] | None = Field(
+        default=None, description="in Python only: reads the answer out of a reply's text"
+    )
+    verify: Annotated[dict[str, Any] | VerifyFunction, OrFunction(dict[str, Any])] = Field(default_factory=dict)
     select: Selection | None = Field(
         default=None, description="by default first_accepted, or all where a judge reads it"
     )
@@ -55,6 +60,12 @@ class Step(Model):
     def row_names(self) -> tuple[str, str]:
         """The names under which its rows are stored: first attempts, and second ones."""
         return self.name, self.name + REPAIR
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """Field → the Python function in it."""
+        fields = {"prompt": self.prompt, "parse": self.parse, "verify": self.verify}
+        return {name: value for name, value in fields.items() if callable(value)}
 
     @property
     def repairs(self) -> bool:

@@ -25,7 +25,15 @@ def run(function: str, source: str | None, answer: str, seed: dict[str, Json]) -
     Raises:
         TypeError: it returned something else.
     """
-    found = _load(function, source)(answer, seed)
+    return verdict(_load(function, source)(answer, seed))
+
+
+def verdict(found: Any) -> tuple[bool, str | None]:
+    """(passed, reason) of what a function returned.
+
+    Raises:
+        TypeError: it is none of what a function may return.
+    """
     if isinstance(found, Check):
         return found.passed, found.reason
     passed, reason = found if isinstance(found, tuple) and len(found) == 2 else (found, None)  # noqa: PLR2004 - a pair
