@@ -1,8 +1,9 @@
 """Runs Python that a model wrote, in bubblewrap: design 010's rules for what must not be trusted.
 
 The sandbox holds /usr, the interpreter and a little space in /tmp and /dev/shm; no network, no environment, no other
-process, no capability. Limits are set inside (`harness`). Root becomes nobody first: the kernel lets root pass any
-limit on processes. Since nobody may not be able to reach the interpreter, a first sandbox, made by root, holds
+process, no capability, and none of the system calls that would get around these (`seccomp`). Limits are set inside
+(`harness`); how many files there are is limited by time alone. Root becomes nobody first: the kernel lets root pass
+any limit on processes. Since nobody may not be able to reach the interpreter, a first sandbox, made by root, holds
 nothing else.
 """
 
@@ -22,6 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from harvester.errors import BadInput, StoppedEarly
+from harvester.verify import seccomp
 
 READY = b"READY\n"
 START_S = 30.0
@@ -72,6 +74,9 @@ def require() -> None:
     """
     if shutil.which("bwrap") is None:
         raise BadInput(f"model-written code runs in a sandbox only, and bwrap is not installed; {MEND}")
+    if not seccomp.program():
+        machines = " and ".join(seccomp.MACHINES)
+        raise BadInput(f"model-written code runs in a sandbox only, whose system calls are known for {machines}")
     reason = _run("", "pass", START_S, 512)
     if reason is not None:
         raise BadInput(f"model-written code runs in a sandbox only, and it does not work here: {reason}; {MEND}")
@@ -83,13 +88,14 @@ _NOT_STARTED = "the sandbox does not start"
 def _run(code: str, tests: str, timeout_s: float, memory_mb: int) -> str | None:
     token = secrets.token_hex(16).encode()
     job = {"code": code, "tests": tests, "timeout_s": timeout_s, "memory_mb": memory_mb, "ready": READY.decode()}
-    with _sent(json.dumps(job).encode()) as stdin, _piped(token) as token_pipe:
+    sandbox, program = _command()
+    with _sent(json.dumps(job).encode()) as stdin, _sent(seccomp.program()) as calls, _piped(token) as token_pipe:
         process = subprocess.Popen(
-            [*_command(), str(token_pipe)],
+            [*sandbox, "--seccomp", str(calls), "--", *program, str(token_pipe)],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(token_pipe,),
+            pass_fds=(token_pipe, calls),
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", os.defpath)},
         )
@@ -162,7 +168,8 @@ def _piped(token: bytes) -> Iterator[int]:
 
 
 @cache
-def _command() -> tuple[str, ...]:
+def _command() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes the sandbox, and what runs in it."""
     base = Path(sys.base_prefix).resolve()
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     view = [word for name in ("/usr", "/lib", "/lib64", "/bin", str(python), str(base / "lib")) for word in _view(name)]
@@ -170,15 +177,15 @@ def _command() -> tuple[str, ...]:
     inner += ["--dev", "/dev", "--size", str(SPACE_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
     inner += ["--size", str(SPACE_BYTES), "--tmpfs", "/tmp", *view, "--remount-ro", "/"]  # noqa: S108 - of the sandbox
     inner += ["--setenv", "HOME", "/tmp", "--setenv", "PATH", "/usr/bin", "--setenv", "LANG", "C.UTF-8"]  # noqa: S108
-    harness = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
-    inner += ["--hostname", "sandbox", "--chdir", "/tmp", "--", str(python), "-I", "-S", "-c", harness]  # noqa: S108
+    inner += ["--hostname", "sandbox", "--chdir", "/tmp"]  # noqa: S108
     # Should memory run out, the system takes these first.
     outer = ["choom", "-n", "1000", "--"] if shutil.which("choom") else []
     if os.geteuid() == 0:
         outer += ["bwrap", "--die-with-parent", "--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc"]
         outer += ["--tmpfs", "/tmp", *view, "--"]  # noqa: S108 - of the sandbox
         outer += ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]
-    return (*outer, *inner)
+    harness = Path(__file__).with_name("harness.py").read_text(encoding="utf-8")
+    return (*outer, *inner), (str(python), "-I", "-S", "-c", harness)
 
 
 def _view(name: str) -> list[str]:

@@ -135,6 +135,6 @@ def test_where_the_system_allows_no_sandbox_the_recipe_is_refused_with_its_words
 
 def test_a_sandbox_that_stops_working_fails_no_answer_but_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.require()
-    monkeypatch.setattr(sandbox, "_command", lambda: ("false",))
+    monkeypatch.setattr(sandbox, "_command", lambda: (("false",), ()))
     with pytest.raises(StoppedEarly, match="the sandbox does not start"):
         sandbox.run(ADD, TESTS["tests"], timeout_s=5, memory_mb=512)
