@@ -65,6 +65,8 @@ Written by `make reference` from the schema; a test holds it to that. `harvester
   ([its fields](../design/005-dataset.md#harvesterjson)),
 - `OUT/README.md`: the card, for people and for the hub.
 
+With `--format` the rows are in other files, for other trainers: [formats](../how-to/formats.md).
+
 `datasets.load_dataset("OUT")` opens it as it is. `train` and `dev` hold accepted rows (with `--unfiltered`, `train`
 holds the rejected ones too). `test` holds every answer to every held-out seed, accepted or not, so that the teacher's
 own score is honest; several rows of it may share a `seed_id`. All splits have the same columns:

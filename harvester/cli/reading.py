@@ -82,6 +82,14 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
 )
 @click.option("--push", metavar="USER/NAME", help="Then upload it to this dataset repository of the hub.")
 @click.option("--private", is_flag=True, help="With --push: make the repository a private one.")
+@click.option(
+    "--format",
+    "form",
+    metavar="NAME",
+    help="For another trainer: prompt-completion, preference, alpaca, sharegpt, openai, axolotl, axolotl-kd, "
+    "llama-factory or csv; default: the recipe's, or messages.",
+)
+@click.option("--tokenizer", type=PATH, callback=usable, help="The student's folder; for axolotl-kd only.")
 @trust_option
 @as_json
 def export(
@@ -92,15 +100,26 @@ def export(
     only_terms: str | None,
     push: str | None,
     private: bool,
+    form: str | None,
+    tokenizer: Path | None,
     as_json: bool,
 ) -> None:
     """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
     from harvester.exporting import export as write
 
     upload = _uploader(push, private=private)
-    exported = write(load(recipe), out, store=store, unfiltered=unfiltered, only_terms=only_terms)
+    exported = write(
+        load(recipe),
+        out,
+        store=store,
+        unfiltered=unfiltered,
+        only_terms=only_terms,
+        format=form,
+        tokenizer=tokenizer,
+    )
     result = {
         "path": str(exported.path),
+        "format": exported.format,
         "rows": dict(exported.rows),
         "dropped": dict(exported.dropped),
         "waiting": exported.waiting,

@@ -8,6 +8,8 @@ import yaml
 
 from harvester import __version__
 from harvester.exporting.binding import terms_text
+from harvester.exporting.formats import OWN
+from harvester.exporting.layout import in_words
 from harvester.exporting.making import left_out, limitations, making
 from harvester.exporting.markdown import bullets, code, plain, table
 from harvester.exporting.metadata import SPLITS, metadata
@@ -27,11 +29,12 @@ LOADING = """```python
 from datasets import load_dataset
 
 rows = load_dataset("DATASET", split="SPLIT")  # this folder, or its id on the hub
-print(rows[0]["messages"])
-```
-
-`messages` is what the student sees, the answer last. Every other column says where the row comes from, or what was
-thought of it."""
+print(rows[0])
+```"""
+MESSAGES = (
+    "`messages` is what the student sees, the answer last. Every other column says where the row comes from, or what"
+    " was thought of it."
+)
 COLUMNS = {
     "`row_id`": "with the store at hand, `harvester trace ROW_ID --recipe RECIPE` prints the seed, the prompt as it was"
     " sent, the raw reply, the teacher with its terms and price of that day, and the recipe's text",
@@ -46,7 +49,7 @@ COLUMNS = {
 
 def write_card(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequence[SeedFiles]) -> None:
     """Write `README.md` into the dataset's folder."""
-    overall = together(exported.terms.values())
+    overall, own = together(exported.terms.values()), exported.format == OWN
     block = yaml.safe_dump(metadata(recipe, exported, seeds, overall), sort_keys=False, allow_unicode=True)
     sections = {
         "What is in it": _contents(exported),
@@ -54,7 +57,7 @@ def write_card(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequen
         "What was left out": left_out(recipe, exported),
         "Terms": terms_text(exported, overall),
         "Limitations": limitations(recipe, exported),
-        "Where a row comes from": table(("column", "says"), list(COLUMNS.items())),
+        **({"Where a row comes from": table(("column", "says"), list(COLUMNS.items()))} if own else {}),
         "How to reproduce it": _reproducing(recipe, exported),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
@@ -93,6 +96,7 @@ def _contents(exported: "Exported") -> str:
     parts = [
         table(("split", "rows", "for"), rows),
         LOADING.replace("SPLIT", splits[0]) if splits else "",
+        in_words(exported) or MESSAGES,
         _pairs(exported),
         _classes(exported),
     ]
@@ -120,6 +124,7 @@ def _classes(exported: "Exported") -> str:
 def _reproducing(recipe: Recipe, exported: "Exported") -> str:
     options = " --unfiltered" if exported.unfiltered else ""
     options += f" --only-terms {exported.only_terms}" if exported.only_terms else ""
+    options += f" --format {exported.format}" if exported.format != OWN else ""
     facts = [
         f"Harvester {__version__}",
         f"recipe.yaml sha256 {code(recipe_digest(recipe))}",

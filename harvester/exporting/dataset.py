@@ -19,6 +19,8 @@ from harvester.exporting import preference
 from harvester.exporting.card import write_card
 from harvester.exporting.classes import Classes
 from harvester.exporting.columns import Columns
+from harvester.exporting.formats import Format, named, uses_pairs
+from harvester.exporting.layout import FILES, lay_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST, write_manifest
 from harvester.exporting.origins import seed_files
@@ -31,7 +33,7 @@ from harvester.terms import require_verdict, strictest, strictness, with_rules
 
 TERMS = "terms"
 """Begins the reason of rows that `only_terms` leaves out."""
-OURS = {MANIFEST, "README.md", "data", preference.NAME}
+OURS = {MANIFEST, "README.md", "data", preference.NAME, *FILES}
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Exported:
     path: Path
     unfiltered: bool = False  # rejected answers are in train too
     only_terms: str | None = None  # the strictest verdict that a row may have
+    format: str = "messages"
+    files: dict[str, dict[str, str]] = field(default_factory=dict)  # config → split → its file, or a pattern of them
     rows: Counter[str] = field(default_factory=Counter)  # by split
     pairs: Counter[str] = field(default_factory=Counter)  # by split, of the config `preference`
     asked: int = 0  # rows of train and dev that have their answer, or failed for good
@@ -81,7 +85,14 @@ class Exported:
 
 
 def export(
-    recipe: Recipe, out: Path, *, store: Path | None = None, unfiltered: bool = False, only_terms: str | None = None
+    recipe: Recipe,
+    out: Path,
+    *,
+    store: Path | None = None,
+    unfiltered: bool = False,
+    only_terms: str | None = None,
+    format: str | None = None,  # noqa: A002 - the name that the recipe and the command line have for it
+    tokenizer: Path | None = None,
 ) -> Exported:
     """Write what is collected so far as a dataset that `datasets.load_dataset(out)` opens.
 
@@ -92,26 +103,31 @@ def export(
         unfiltered: write rejected answers into train too.
         only_terms: leave out, of every split, what a teacher with a stricter verdict had a hand in; a basis that the
             user stated changes no verdict.
+        format: a layout for another trainer (`formats.NAMES`); the recipe's by default.
+        tokenizer: the student's folder, or the tokenizer.json in it; for `axolotl-kd` only.
 
     Raises:
-        BadInput: `out` is something else than a dataset, the student's template is wrong, or `only_terms` no verdict.
+        BadInput: `out` is something else than a dataset, the student's template is wrong, `only_terms` no verdict,
+            `format` no format, a tokenizer is missing or of no use, or there are no pairs for the format `preference`.
         RefusedByTerms: `only_terms` leaves no row.
         StoreUnusable: no store, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)
     require_verdict(only_terms, where="only_terms")
+    form = named(format or recipe.export.format, tokenizer)
     _require_replaceable(out)
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        exported = Exported(out, unfiltered, only_terms, cost_nusd=counts.spent_nusd, collect_minutes=counts.minutes)
+        exported = Exported(out, unfiltered, only_terms, format or recipe.export.format)
+        exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
                 with contextlib.closing(reader.rows(plan_id)) as rows:
-                    _write(recipe, rows, Path(folder) / "new", exported)
+                    _write(recipe, rows, Path(folder) / "new", exported, form)
                 _replace(Path(folder) / "new", out, aside=Path(folder) / "old")
         except OSError as error:
             raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -128,9 +144,10 @@ def _require_replaceable(out: Path) -> None:
         raise BadInput(f"{out}: holds {', '.join(sorted(foreign))}, which an export would delete; move it away")
 
 
-def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported) -> None:
+def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported, form: Format | None) -> None:
     writers = _Writers(folder)
     columns = Columns(recipe)
+    with_pairs = uses_pairs(exported.format, asked_for=recipe.export.preference)
     settled = _settled(lineages(recipe, rows, Rules(recipe)), exported)
     for _, group in groupby(settled, key=lambda lineage: lineage.row.position):
         of_seed = []
@@ -144,13 +161,14 @@ def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Ex
                 writers.add("data", lineage.row.split, SCHEMA, columns.values(lineage))
             else:
                 exported.dropped[lineage.outcome.drop_reason or "?"] += 1
-        if recipe.export.preference:
+        if with_pairs:
             for split, values in preference.pairs(of_seed, columns):
                 exported.pairs[split] += 1
                 writers.add(preference.NAME, split, preference.PAIRS, values)
     writers.close()
     _require_some(exported)
     exported.sha256 = _digest(folder)
+    lay_out(recipe, folder, exported, form)
     seeds = seed_files(recipe)
     write_manifest(recipe, folder, exported, seeds)
     write_card(recipe, folder, exported, seeds)

@@ -34,6 +34,7 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Se
         "seeds": [asdict(one) for one in seeds],
         "student": {"instruction": recipe.student.instruction if recipe.student else None},
         "verify": recipe.demands(recipe.answer_step).of_answers,
+        "layout": exported.format,
         "unfiltered": exported.unfiltered,
         "rows": dict(sorted(exported.rows.items())),
         "asked": exported.asked,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harvester.exporting.layout import features
 from harvester.exporting.origins import SeedFiles
 from harvester.recipe import Recipe
 from harvester.terms import GATHERED
@@ -44,6 +45,7 @@ def metadata(
         "size_categories": [_size(exported.rows.total())],
         "task_categories": ["text-generation"],
         "tags": ["harvester", "distillation", "synthetic"],
+        **features(exported),
         "configs": _configs(exported),
     }
 
@@ -56,8 +58,11 @@ def checked_languages(recipe: Recipe) -> list[str]:
 
 
 def _configs(exported: "Exported") -> list[dict[str, Any]]:
-    files = [{"split": split, "path": f"data/{split}-*"} for split in SPLITS if exported.rows[split]]
-    pairs = [{"split": split, "path": f"preference/{split}-*"} for split in SPLITS if exported.pairs[split]]
+    of_config = {
+        config: [{"split": split, "path": path} for split, path in files.items()]
+        for config, files in exported.files.items()
+    }
+    files, pairs = of_config["default"], of_config.get("preference")
     # `datasets` caches a local folder under its name and this block, whatever its files hold: without a digest of
     # the rows, a second export would give the rows of the first.
     default = {"config_name": "default", "description": f"rows sha256:{exported.sha256}", "data_files": files}
