@@ -3,10 +3,10 @@
 from harvester.cli.authoring import check, init, recipes, teachers
 from harvester.cli.base import cli, main
 from harvester.cli.collecting import collect
-from harvester.cli.reading import export, parse, status, trace, verify, watch
+from harvester.cli.reading import diff, export, parse, status, trace, verify, watch
 from harvester.cli.serving import teacher
 
 __all__ = ["cli", "main"]
 
-for _command in (init, recipes, teachers, check, collect, status, watch, parse, export, verify, trace, teacher):
+for _command in (init, recipes, teachers, check, collect, status, watch, parse, export, diff, verify, trace, teacher):
     cli.add_command(_command)

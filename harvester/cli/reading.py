@@ -149,6 +149,29 @@ def _uploader(repo: str | None, *, private: bool) -> "Callable[[Exported], dict[
     return lambda exported: asdict(push(exported, repo, private=private, tell=say))
 
 
+@click.command(epilog="Example: harvester diff runs/orders/dataset-1 runs/orders/dataset-2 --recipe runs/orders")
+@click.argument("old", type=PATH, callback=usable, help="A dataset of an earlier export.")
+@click.argument("new", type=PATH, callback=usable, help="A later one.")
+@click.option(
+    "--recipe",
+    type=PATH,
+    callback=usable,
+    help="Say why rows were dropped, by the rules that this recipe states now.",
+    shell_complete=complete_recipe,
+)
+@store_option
+@trust_option
+@as_json
+def diff(old: Path, new: Path, recipe: Path | None, store: Path | None, as_json: bool) -> None:
+    """What rows NEW has that OLD has not, which it lacks, and which changed, in what."""
+    from dataclasses import asdict
+
+    from harvester.diffing import diff as compare
+
+    found = compare(old, new, recipe=load(recipe) if recipe else None, store=store)
+    show({"same": found.same, **asdict(found)}, as_json=as_json, text=texts.diff)
+
+
 @click.command(epilog="Example: harvester verify runs/orders/harvest.db")
 @click.argument("store", type=PATH, callback=usable_store, help="The database file.")
 @as_json

@@ -149,6 +149,27 @@ def _now(result: dict[str, Any]) -> list[str]:
     return [f"  collecting now ({who}): {so_far}{waiting}"]
 
 
+def diff(result: dict[str, Any]) -> str:
+    """Counts first, then the first rows of each kind."""
+    if result["same"]:
+        return f"no difference: {result['rows'][0]} rows"
+    lines = [f"{result['rows'][0]} rows before, {result['rows'][1]} after"]
+    for what in ("added", "dropped"):
+        lines += [f"  {count} {what}: {split}" for split, count in result[what].items()]
+    lines += [f"    {count} for: {reason}" for reason, count in result["reasons"].items()]
+    if result["changed"]:
+        lines.append(f"  {result['changed']} changed")
+        lines += [f"    {count} in {column}" for column, count in result["columns"].items()]
+    for reason, (before, after) in result["left_out"].items():
+        lines.append(f"  left out for {reason}: {before} before, {after} after")
+    for what, rows in result["shown"].items():
+        for row in rows:
+            why = f" ({row['reason']})" if row.get("reason") else ""
+            lines.append(f"--- {what}: {row['row_id']}{why}")
+            lines += [f"{name}: {one} → {other}" for name, (one, other) in row.get("columns", {}).items()]
+    return "\n".join(lines)
+
+
 def verify(store: Path, result: dict[str, Any]) -> str:
     """Counts, and every problem on a line."""
     counts = ", ".join(f"{result[name]} {name}" for name in ("requests", "replies", "rows"))
