@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 
 from harvester.collecting import default_store, nothing_yet
 from harvester.errors import BadInput
+from harvester.exporting.deciding import decided
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.records import Json
 from harvester.store import StoreReader
+from harvester.verdicts import said
 
 BATCH_ROWS = 500
 DIGEST_BYTES = 16  # of a row
@@ -60,7 +62,7 @@ def diff(old: Path, new: Path, *, recipe: Recipe | None = None, store: Path | No
     Args:
         old: a folder that `export` wrote, in the layout `messages`.
         new: another.
-        recipe: tells why rows were dropped, by the rules that it states now.
+        recipe: tells why rows were dropped, by the rules that it states and what people say of them now.
         store: the recipe's database file; beside it by default.
 
     Raises:
@@ -232,21 +234,22 @@ def _reasons(recipe: Recipe, store: Path | None, wanted: AbstractSet[str]) -> di
         StoreUnusable: no store, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)
-    reasons = dict.fromkeys(wanted, NOT_ASKED)
+    reasons, people = dict.fromkeys(wanted, NOT_ASKED), said(path)
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
             raise nothing_yet(recipe, path)
         with closing(reader.rows(plan_id)) as rows:
             for one in lineages(recipe, rows, Rules(recipe)):
-                if one.row.row_id in wanted:
-                    reasons[one.row.row_id] = _reason(one)
+                row_id = one.row.row_id
+                if row_id in wanted:
+                    reasons[row_id] = (
+                        one.reason if isinstance(one, Ended) else _reason(decided(one, people.get(row_id)))
+                    )
     return reasons
 
 
-def _reason(one: Lineage | Ended) -> str:
-    if isinstance(one, Ended):
-        return one.reason
+def _reason(one: Lineage) -> str:
     if one.answer is None or is_waiting(one.outcome):
         return NO_ANSWER
     return one.outcome.drop_reason or KEPT

@@ -13,6 +13,7 @@ from harvester.diffing import KEPT, NO_ANSWER, NOT_ASKED, SHOWN, diff
 from harvester.errors import BadInput, StoreUnusable
 from harvester.exporting import export
 from harvester.recipe import Recipe
+from harvester.verdicts import Verdict, say
 
 SEEDS = [f"seed {number}" for number in range(15)]
 
@@ -121,6 +122,15 @@ def test_a_row_that_the_recipe_would_keep_now_is_said_to_be(collected: Any, tmp_
     collected.data["steps"][0]["verify"] = {"regex": {"pattern": "seed 1"}}
     found = diff(new, exported(collected, tmp_path / "b"), recipe=_without_rules(collected))
     assert found.reasons == {KEPT: 9}
+
+
+def test_a_persons_word_is_a_reason(collected: Any, tmp_path: Path) -> None:
+    old = exported(collected, tmp_path / "a")
+    collected.data["steps"][0]["verify"] = {"regex": {"pattern": "seed 1"}}
+    new = exported(collected, tmp_path / "b")
+    row_id = diff(old, new).shown["dropped"][0]["row_id"]
+    say(collected.path / "harvest.db", Verdict(row_id, "reject"))
+    assert diff(old, new, recipe=_without_rules(collected)).reasons == {KEPT: 8, "person:rejected": 1}
 
 
 def _without_rules(folder: Any) -> Recipe:
