@@ -36,6 +36,15 @@ class Classes:
         del self._counts[name]
         self._many.add(name)
 
+    def add_all(self, others: "Classes") -> None:
+        """Count the rows that others have counted."""
+        self._many |= others._many  # noqa: SLF001 - its own class
+        for name, counts in others._counts.items():  # noqa: SLF001 - as above
+            self._counts.setdefault(name, Counter()).update(counts)
+        self._many |= {name for name, counts in self._counts.items() if len(counts) > MOST_CLASSES}
+        for name in self._many & self._counts.keys():
+            del self._counts[name]
+
     def found(self) -> dict[str, Counter[str]]:
         """Field → class → rows, of the fields that have several classes."""
         return {

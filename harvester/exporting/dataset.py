@@ -2,12 +2,9 @@
 
 import contextlib
 import hashlib
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +15,19 @@ from harvester.errors import BadInput, RefusedByTerms
 from harvester.exporting import preference
 from harvester.exporting.card import write_card
 from harvester.exporting.classes import Classes
-from harvester.exporting.columns import Columns
 from harvester.exporting.formats import Format, named, uses_pairs
 from harvester.exporting.layout import FILES, lay_out
-from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
+from harvester.exporting.lineages import Lineage
 from harvester.exporting.manifest import MANIFEST, write_manifest
 from harvester.exporting.origins import seed_files
-from harvester.exporting.schema import SCHEMA
+from harvester.exporting.pieces import Piece, Task, blocks
+from harvester.exporting.placing import replacing
 from harvester.exporting.shards import SplitWriter
-from harvester.judging import Rules
+from harvester.exporting.workers import how_many, pieces
 from harvester.recipe import Recipe
-from harvester.store import StoredRow, StoreReader
+from harvester.store import StoreReader
 from harvester.terms import require_verdict, strictest, strictness, with_rules
+from harvester.verdicts import said
 
 TERMS = "terms"
 """Begins the reason of rows that `only_terms` leaves out."""
@@ -83,6 +81,21 @@ class Exported:
                 self.terms[key] = {"teacher": reply.teacher, **with_rules(reply.terms)}
         return True
 
+    def blank(self) -> "Exported":
+        """The same export, with nothing counted yet."""
+        return Exported(self.path, self.unfiltered, self.only_terms, self.format)
+
+    def add(self, part: "Exported") -> None:
+        """Count what was counted of some more of its rows."""
+        for mine, its in ((self.rows, part.rows), (self.pairs, part.pairs), (self.dropped, part.dropped)):
+            mine.update(its)
+        self.asked += part.asked
+        self.accepted += part.accepted
+        self.waiting += part.waiting
+        self.classes.add_all(part.classes)
+        for key, terms in part.terms.items():
+            self.terms.setdefault(key, terms)
+
 
 def export(
     recipe: Recipe,
@@ -123,12 +136,14 @@ def export(
         counts = reader.counts(plan_id)
         exported = Exported(out, unfiltered, only_terms, format or recipe.export.format)
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
+        with_pairs = uses_pairs(exported.format, asked_for=recipe.export.preference)
+        task = Task(recipe, path, said(path), exported.blank(), with_pairs)
+        workers = how_many(sum(counts.rows.values()))
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
-                with contextlib.closing(reader.rows(plan_id)) as rows:
-                    _write(recipe, rows, Path(folder) / "new", exported, form)
-                _replace(Path(folder) / "new", out, aside=Path(folder) / "old")
+            with replacing(out) as folder:
+                with contextlib.closing(reader.packed_rows(plan_id)) as rows:
+                    _write(recipe, pieces(task, blocks(rows), workers=workers), folder, exported, form)
+                _require_replaceable(out)  # still
         except OSError as error:
             raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
     return exported
@@ -144,27 +159,12 @@ def _require_replaceable(out: Path) -> None:
         raise BadInput(f"{out}: holds {', '.join(sorted(foreign))}, which an export would delete; move it away")
 
 
-def _write(recipe: Recipe, rows: Iterator[StoredRow], folder: Path, exported: Exported, form: Format | None) -> None:
+def _write(recipe: Recipe, made: Iterable[Piece], folder: Path, exported: Exported, form: Format | None) -> None:
     writers = _Writers(folder)
-    columns = Columns(recipe)
-    with_pairs = uses_pairs(exported.format, asked_for=recipe.export.preference)
-    settled = _settled(lineages(recipe, rows, Rules(recipe)), exported)
-    for _, group in groupby(settled, key=lambda lineage: lineage.row.position):
-        of_seed = []
-        for lineage in group:
-            exported.count(lineage)
-            if not exported.admits(lineage):
-                continue
-            of_seed.append(lineage)
-            if _is_kept(lineage, unfiltered=exported.unfiltered):
-                exported.keep(lineage)
-                writers.add("data", lineage.row.split, SCHEMA, columns.values(lineage))
-            else:
-                exported.dropped[lineage.outcome.drop_reason or "?"] += 1
-        if with_pairs:
-            for split, values in preference.pairs(of_seed, columns):
-                exported.pairs[split] += 1
-                writers.add(preference.NAME, split, preference.PAIRS, values)
+    for piece in made:
+        exported.add(piece.counts)
+        for config, split, batch in piece.batches:
+            writers.add(config, split, batch)
     writers.close()
     _require_some(exported)
     exported.sha256 = _digest(folder)
@@ -191,35 +191,15 @@ class _Writers:
         (folder / "data").mkdir(parents=True)
         self._by_name: dict[tuple[str, str], SplitWriter] = {}
 
-    def add(self, config: str, split: str, schema: pa.Schema, values: dict[str, Any]) -> None:
+    def add(self, config: str, split: str, batch: pa.RecordBatch) -> None:
         if (config, split) not in self._by_name:
             (self._folder / config).mkdir(exist_ok=True)
-            self._by_name[config, split] = SplitWriter(self._folder / config, split, schema)
-        self._by_name[config, split].add(values)
+            self._by_name[config, split] = SplitWriter(self._folder / config, split, batch.schema)
+        self._by_name[config, split].add(batch)
 
     def close(self) -> None:
         for writer in self._by_name.values():
             writer.close()
-
-
-def _settled(found: Iterable[Lineage | Ended], exported: Exported) -> Iterator[Lineage]:
-    """The answers about which nothing is open any more; the next run asks for the others."""
-    for one in found:
-        if isinstance(one, Ended):
-            if one.row.split != "test":
-                exported.dropped[one.reason] += 1
-        elif one.answer is None or (one.row.split != "test" and is_waiting(one.outcome)):
-            exported.waiting += 1
-        else:
-            yield one
-
-
-def _is_kept(lineage: Lineage, *, unfiltered: bool) -> bool:
-    """The test split keeps every answer, so that the teacher's own score is honest."""
-    if lineage.row.split == "test":
-        return True
-    rejected_too = unfiltered and lineage.row.split == "train" and lineage.row.reply is not None
-    return lineage.outcome.drop_reason is None or rejected_too
 
 
 def _digest(folder: Path) -> str:
@@ -228,16 +208,3 @@ def _digest(folder: Path) -> str:
         with path.open("rb") as file:
             files.update(hashlib.file_digest(file, "sha256").digest())
     return files.hexdigest()
-
-
-def _replace(new: Path, out: Path, *, aside: Path) -> None:
-    """Put the finished folder in place: at every instant `out` is a whole dataset or absent."""
-    if out.exists():
-        out.rename(aside)
-    try:
-        new.rename(out)
-    except OSError:
-        if aside.exists():
-            aside.rename(out)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

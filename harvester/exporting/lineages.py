@@ -1,7 +1,7 @@
 """Stored rows → the dataset's: each answer with all that it was made from, and with what judges said of it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -12,8 +12,6 @@ from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
 from harvester.selection import NOT_SELECTED, WAITING, Group, Node, decide
 from harvester.store import StoredRow
-
-SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Ended:
 
 
 def lineages(
-    recipe: Recipe, rows: Iterable[StoredRow], rules: Rules, *, explained: Collection[str] = SPLITS
+    recipe: Recipe, rows: Iterable[StoredRow], rules: Rules, *, explained: Callable[[StoredRow], bool] = lambda _: True
 ) -> Iterator[Lineage | Ended]:
     """The dataset's rows and what ended before it could become one, seed by seed.
 
@@ -65,7 +63,7 @@ def lineages(
         recipe: whose steps.
         rows: of one plan, in the order of their seeds.
         rules: those of now; what others made of a row is judged anew.
-        explained: splits of which rejected answers come with their checks, which are no longer known.
+        explained: whether a rejected answer is to come with its checks, which the store does not keep.
     """
     judgements = Judgements(rules, explained)
     one_step = len(recipe.steps) == 1

@@ -1,6 +1,6 @@
 """What the rules of now make of stored rows: recalled where the store knows it, judged anew where it does not."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 from harvester.judging import NO_ANSWER, Rules
@@ -38,8 +38,8 @@ class Readings:
 class Judgements:
     """The outcomes of rows by a recipe's rules."""
 
-    def __init__(self, rules: Rules, explained: Collection[str]) -> None:
-        """By some rules; rejected answers of the `explained` splits come with their checks, which no store keeps."""
+    def __init__(self, rules: Rules, explained: Callable[[StoredRow], bool]) -> None:
+        """By some rules; a rejected answer that is to be `explained` comes with its checks, which no store keeps."""
         self._rules, self._explained = rules, explained
         self._passed: dict[str, tuple[Check, ...]] = {}  # step → the checks of an accepted answer, ever the same
 
@@ -58,6 +58,6 @@ class Judgements:
         if row.reply is None or row.outcome is None or row.rules != self._rules.digest:
             return None
         if not row.outcome.accepted:
-            return None if row.split in self._explained else row.outcome
+            return None if self._explained(row) else row.outcome
         passed = self._passed.get(row.step)
         return None if passed is None else replace(row.outcome, checks=passed)

@@ -1,12 +1,13 @@
 """Rows of one split as parquet shards in hub layout."""
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-BATCH_ROWS = 1000
+GROUP_ROWS = 10_000
+GROUP_BYTES = 64 << 20
+"""Of Arrow's columns: what is kept in memory for one row group, where rows have logprobs."""
 SHARD_ROWS = 200_000
 
 
@@ -19,24 +20,28 @@ class SplitWriter:
         self._shards: list[Path] = []
         self._writer: pq.ParquetWriter | None = None
         self._in_shard = 0
-        self._batch: list[dict[str, Any]] = []
+        self._group: list[pa.RecordBatch] = []
+        self._group_rows = self._group_bytes = 0
 
-    def add(self, values: dict[str, Any]) -> None:
-        """Take a row's values, by column name."""
-        self._batch.append(values)
-        if len(self._batch) == BATCH_ROWS:
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take some rows."""
+        self._group.append(batch)
+        self._group_rows += batch.num_rows
+        self._group_bytes += batch.nbytes
+        if self._group_rows >= GROUP_ROWS or self._group_bytes >= GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._batch:
+        if not self._group:
             return
         if self._writer is None:
             self._shards.append(self._folder / f"{self._split}-{len(self._shards):05d}")
             self._writer = pq.ParquetWriter(self._shards[-1], self._schema, compression="zstd")
             self._in_shard = 0
-        self._writer.write_table(pa.Table.from_pylist(self._batch, schema=self._schema))
-        self._in_shard += len(self._batch)
-        self._batch.clear()
+        self._writer.write_table(pa.Table.from_batches(self._group, schema=self._schema))
+        self._in_shard += self._group_rows
+        self._group.clear()
+        self._group_rows = self._group_bytes = 0
         if self._in_shard >= SHARD_ROWS:
             self._writer.close()
             self._writer = None

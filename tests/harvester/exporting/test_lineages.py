@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harvester.exporting.lineages import SPLITS, Ended, Lineage, alone, in_tree, lineages
+from harvester.exporting.lineages import Ended, Lineage, alone, in_tree, lineages
 from harvester.exporting.recalling import Judgements
 from harvester.judging import Rules
 from harvester.recipe import Recipe
@@ -22,6 +22,7 @@ JUDGED = [
     {**ONE_STEP[0], "samples": 2},
     {"name": "b", "kind": "judge", "prompt": "b.j2", "min_score": 2, "select": "best_of_n"},
 ]
+SPLITS = ("train", "dev", "test")
 TEXTS = ('{"n": 1}', '{"n": 2}', "{}", "prose", "", '{"score": 1}', '{"score": 3, "reason": "good"}')
 
 
@@ -75,6 +76,10 @@ def seen(found: Lineage | Ended) -> Any:
     )
 
 
+def of_test(row: StoredRow) -> bool:
+    return row.split == "test"
+
+
 states = st.sampled_from([ANSWERED, ANSWERED, ANSWERED, FAILED, PENDING, EXHAUSTED])
 splits = st.sampled_from(SPLITS)
 
@@ -86,7 +91,7 @@ def test_the_only_row_of_a_seed_comes_to_what_its_tree_says(given: list[tuple[st
     rules = Rules(plain)
     rows = [stored(number, state, text, split=split) for number, (state, text, split, _) in enumerate(given)]
     rows = [kept(row, rules) if known else row for row, (*_, known) in zip(rows, given, strict=True)]
-    short, long = Judgements(rules, {"test"}), Judgements(rules, {"test"})
+    short, long = Judgements(rules, of_test), Judgements(rules, of_test)
     assert [seen(alone(row, short)) for row in rows] == [
         seen(one) for row in rows for one in in_tree(plain, [row], long)
     ]
@@ -116,7 +121,7 @@ def test_checks_of_rejected_answers_come_where_they_are_asked_for() -> None:
     rules = Rules(plain)
     rows = [stored(number, ANSWERED, "prose", split=split, position=number) for number, split in enumerate(SPLITS)]
     rows = [kept(row, rules) for row in rows]
-    found = [one for one in lineages(plain, rows, rules, explained={"test"}) if isinstance(one, Lineage)]
+    found = [one for one in lineages(plain, rows, rules, explained=of_test) if isinstance(one, Lineage)]
     assert [(one.outcome.drop_reason, len(one.outcome.checks)) for one in found] == [
         ("verify:json_schema", 0),
         ("verify:json_schema", 0),
@@ -129,6 +134,6 @@ def test_what_other_rules_made_of_a_row_is_judged_anew() -> None:
     row = kept(stored(1, ANSWERED, "prose"), Rules(plain))
     assert row.outcome is not None
     stale = replace(row, rules="others", outcome=replace(row.outcome, accepted=True, drop_reason=None))
-    (found,) = lineages(plain, [stale], Rules(plain), explained=())
+    (found,) = lineages(plain, [stale], Rules(plain), explained=lambda _: False)
     assert isinstance(found, Lineage)
     assert found.outcome.drop_reason == "verify:json_schema"

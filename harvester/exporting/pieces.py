@@ -1,0 +1,167 @@
+"""Some seeds' stored rows → a piece of the dataset: its rows as Arrow batches, and what was counted on the way."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from harvester.exporting import preference
+from harvester.exporting.columns import Columns
+from harvester.exporting.deciding import decided, is_banned
+from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
+from harvester.exporting.schema import SCHEMA
+from harvester.judging import Rules
+from harvester.recipe import Recipe
+from harvester.store import StoredRow
+from harvester.store.reading import BODY, POSITION, RAW, PackedRow, legible, stored_row
+from harvester.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from harvester.exporting.dataset import Exported
+
+DATA = "data"
+SCHEMAS = {DATA: SCHEMA, preference.NAME: preference.PAIRS}
+BLOCK_ROWS = 1000
+BLOCK_BYTES = 4 << 20  # as the store holds them, compressed
+BATCH_TOKENS = 5_000
+"""With logprobs: some kilobytes of Python's objects each, before they are Arrow's."""
+
+Block = Sequence[PackedRow]
+"""The rows of whole seeds."""
+
+
+def blocks(rows: Iterable[PackedRow]) -> Iterator[Block]:
+    """Rows in blocks of whole seeds; where one ends depends on nothing but the rows."""
+    block: list[PackedRow] = []
+    size = 0
+    for row in rows:
+        if (len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES) and row[POSITION] != block[-1][POSITION]:
+            yield block
+            block, size = [], 0
+        block.append(row)
+        size += len(row[BODY]) + len(row[RAW] or b"")
+    if block:
+        yield block
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be made of blocks."""
+
+    recipe: Recipe
+    store: Path  # for messages
+    people: Mapping[str, Verdict]  # the last word about rows, by row_id
+    blank: "Exported"  # what is asked for, with nothing counted yet
+    with_pairs: bool  # the config `preference` too
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of the dataset, in its order within each config and split, and the counts of all that was looked at."""
+
+    batches: list[tuple[str, str, pa.RecordBatch]]  # config, split, rows
+    counts: "Exported"
+
+
+class Maker:
+    """Makes pieces of one dataset."""
+
+    def __init__(self, task: Task) -> None:
+        """Compile the recipe's templates and rules.
+
+        Raises:
+            BadInput: the student's template is wrong.
+        """
+        self._task = task
+        self._columns = Columns(task.recipe)
+        self._rules = Rules(task.recipe)
+
+    def piece(self, block: Block) -> Piece:
+        """What a block comes to.
+
+        Raises:
+            BadInput: the student's template cannot be rendered with a row.
+            StoreUnusable: a row is damaged.
+        """
+        with legible(self._task.store):
+            rows = [stored_row(packed) for packed in block]
+        counts, batches = self._task.blank.blank(), _Batches()
+        found = lineages(self._task.recipe, rows, self._rules, explained=self._is_explained)
+        for _, of_seed in groupby(_settled(found, counts), key=lambda lineage: lineage.row.position):
+            self._add(of_seed, batches, counts)
+        return Piece(batches.all(), counts)
+
+    def _is_explained(self, row: StoredRow) -> bool:
+        """Whether an answer is written even if the rules reject it."""
+        return row.split == "test" or self._task.blank.unfiltered or row.row_id in self._task.people
+
+    def _add(self, of_seed: Iterable[Lineage], batches: "_Batches", counts: "Exported") -> None:
+        compared = []
+        for one in of_seed:
+            verdict = self._task.people.get(one.row.row_id)
+            lineage, banned = decided(one, verdict), is_banned(one, verdict)
+            counts.count(lineage)
+            if not counts.admits(lineage):
+                continue
+            if not banned:
+                compared.append(lineage)
+            if _is_kept(lineage, unfiltered=counts.unfiltered and not banned):
+                counts.keep(lineage)
+                batches.add(DATA, lineage.row.split, self._columns.values(lineage))
+            else:
+                counts.dropped[lineage.outcome.drop_reason or "?"] += 1
+        if self._task.with_pairs:
+            for split, values in preference.pairs(compared, self._columns):
+                counts.pairs[split] += 1
+                batches.add(preference.NAME, split, values)
+
+
+class _Batches:
+    """Rows on their way into Arrow, by config and split."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._tokens: Counter[tuple[str, str]] = Counter()
+        self._made: list[tuple[str, str, pa.RecordBatch]] = []
+
+    def add(self, config: str, split: str, values: dict[str, Any]) -> None:
+        key = config, split
+        self._waiting.setdefault(key, []).append(values)
+        if logprobs := values.get("logprobs"):
+            self._tokens[key] += len(logprobs)
+            if self._tokens[key] >= BATCH_TOKENS:
+                self._make(*key)
+
+    def _make(self, config: str, split: str) -> None:
+        rows = self._waiting.pop((config, split))
+        self._made.append((config, split, pa.RecordBatch.from_pylist(rows, schema=SCHEMAS[config])))
+        self._tokens[config, split] = 0
+
+    def all(self) -> list[tuple[str, str, pa.RecordBatch]]:
+        for key in list(self._waiting):
+            self._make(*key)
+        return self._made
+
+
+def _settled(found: Iterable[Lineage | Ended], counts: "Exported") -> Iterator[Lineage]:
+    """The answers about which nothing is open any more; the next run asks for the others."""
+    for one in found:
+        if isinstance(one, Ended):
+            if one.row.split != "test":
+                counts.dropped[one.reason] += 1
+        elif one.waits or (one.row.split != "test" and is_waiting(one.outcome)):
+            counts.waiting += 1
+        else:
+            yield one
+
+
+def _is_kept(lineage: Lineage, *, unfiltered: bool) -> bool:
+    """The test split keeps every answer, so that the teacher's own score is honest."""
+    if lineage.row.split == "test":
+        return True
+    rejected_too = unfiltered and lineage.row.split == "train" and lineage.row.reply is not None
+    return lineage.outcome.drop_reason is None or rejected_too

@@ -1,0 +1,113 @@
+"""Pieces of a large dataset, made by several processes: the same pieces, in the same order, as one would make.
+
+The store is read in this process, so that all of it is of one moment. Each worker has one block at a time; it ends
+when its connection closes, also when this process is killed.
+"""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from harvester.errors import HarvesterError, StoppedEarly
+from harvester.exporting.pieces import Block, Maker, Piece, Task
+
+LARGE = 50_000
+"""Rows from which on other processes are worth their start (0.7 CPU-seconds each)."""
+MOST_WORKERS = 4
+"""One process reads and writes for them all: more would wait for it."""
+_START = "import sys; sys.path.append(sys.argv[1]); from harvester.exporting.workers import main; main()"
+
+
+def how_many(rows: int) -> int:
+    """How many workers so many rows are worth; 0: make the pieces in this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS) if rows >= LARGE and cores > 1 else 0
+
+
+def pieces(task: Task, blocks: Iterable[Block], *, workers: int) -> Iterator[Piece]:
+    """The pieces that blocks come to, in their order.
+
+    Raises:
+        BadInput: the student's template is wrong, or cannot be rendered with a row.
+        StoreUnusable: a row is damaged.
+        StoppedEarly: a worker was killed.
+    """
+    maker = Maker(task)  # with workers, too: it says at once what is wrong with the student's template
+    if not workers:
+        yield from map(maker.piece, blocks)
+        return
+    with ExitStack() as stack:
+        crew = [stack.enter_context(_worker(task)) for _ in range(workers)]
+        yield from _shared_out(crew, blocks)
+
+
+def _shared_out(crew: Sequence[Connection], blocks: Iterable[Block]) -> Iterator[Piece]:
+    """Blocks go round; a worker gets its next one before its last piece is looked at."""
+    given = 0
+    for given, block in enumerate(blocks, start=1):
+        connection = crew[(given - 1) % len(crew)]
+        done = _receive(connection) if given > len(crew) else None
+        _send(connection, block)
+        if done:
+            yield done
+    for number in range(max(0, given - len(crew)), given):
+        yield _receive(crew[number % len(crew)])
+
+
+def _send(connection: Connection, what: object) -> None:
+    try:
+        connection.send(what)
+    except OSError:
+        raise _killed() from None
+
+
+def _receive(connection: Connection) -> Piece:
+    try:
+        found: Piece | Exception = connection.recv()
+    except (EOFError, OSError):
+        raise _killed() from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _killed() -> HarvesterError:
+    return StoppedEarly("a process that helped to export was killed, for want of memory maybe; run it again")
+
+
+@contextmanager
+def _worker(task: Task) -> Iterator[Connection]:
+    ours, its = Pipe()
+    # -P: nothing of the folder that a user happens to stand in is imported. A session of its own: Ctrl-C is for us.
+    command = [sys.executable, "-P", "-c", _START, str(Path(__file__).parents[2]), str(its.fileno())]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()], start_new_session=True)
+    its.close()
+    try:
+        with suppress(OSError):  # it says later that it was killed
+            ours.send(task)
+        yield ours
+    finally:
+        ours.close()
+        process.wait()
+
+
+def main() -> None:
+    """A worker's life: a task, then blocks in and pieces out, until nobody is there any more."""
+    connection = Connection(int(sys.argv[2]))
+    with suppress(EOFError, OSError):
+        task: Task = connection.recv()
+        maker = Maker(task)
+        gc.freeze()  # a sixth of the time went into looking through what was imported, again and again
+        while True:
+            block: Block = connection.recv()
+            try:
+                done: Piece | Exception = maker.piece(block)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the export was asked for
+                done = error
+            connection.send(done)
