@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from harvester.status import status
 
 from provider import Provider  # isort: skip - a helper beside the tests
 
+sys.path.insert(0, str(Path(__file__).parent))  # the helpers of this folder are no package either
 GOLDEN = Path(__file__).parent / "golden"
 Body = dict[str, Any]
 
@@ -92,7 +94,7 @@ def shipped(tmp_path: Path) -> Callable[..., Shipped]:
             # The seed tells a scripted answer which sample it is.
             sampling = {**data["teacher"]["sampling"], "seed": 0}
             data["teacher"] |= {"base_url": provider.url, "local": True, "provider": "vllm", "sampling": sampling}
-        path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+        path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
         return Shipped(folder, provider)
 
     return make
@@ -100,7 +102,10 @@ def shipped(tmp_path: Path) -> Callable[..., Shipped]:
 
 @pytest.fixture
 def as_golden() -> Callable[[str, str, list[dict[str, str]]], None]:
-    """Compares messages with golden/RECIPE/STEP.txt; HARVESTER_WRITE_GOLDEN=1 writes it anew."""
+    """Compares messages with golden/RECIPE/STEP.txt; HARVESTER_WRITE_GOLDEN=1 writes it anew.
+
+    STEP.txt is what `check` shows of a step, STEP-asked.txt and other STEP-… are requests that were sent.
+    """
 
     def compare(name: str, step: str, messages: list[dict[str, str]]) -> None:
         text = "".join(f"[{message['role']}] {message['content']}\n" for message in messages)

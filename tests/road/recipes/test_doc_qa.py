@@ -87,7 +87,7 @@ def test_a_second_attempt_sees_what_was_wrong_and_an_answer_its_chunk(answered: 
     (mended,) = [messages for messages in answered.asked("ask") if len(messages) > 2]
     as_golden("doc-qa", "ask-repair", mended)
     (messages,) = [one for one in answered.asked("answer") if "What kills" in one[-1]["content"]]
-    as_golden("doc-qa", "answer", messages)
+    as_golden("doc-qa", "answer-asked", messages)
 
 
 def test_a_question_cannot_take_the_place_of_its_chunk(shipped: Any, provider: Any) -> None:

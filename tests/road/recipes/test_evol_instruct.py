@@ -81,7 +81,7 @@ def test_in_breadth_another_subject_is_asked_for_and_in_depth_a_harder_one(evolv
         (messages,) = [one for one in checks if words in one[-1]["content"]]
         as_golden("evol-instruct", f"check-{way}", messages)
     (answered,) = [one for one in evolved.asked("answer") if "a sailor" in one[-1]["content"]]
-    as_golden("evol-instruct", "answer", answered)
+    as_golden("evol-instruct", "answer-asked", answered)
 
 
 @pytest.mark.parametrize(

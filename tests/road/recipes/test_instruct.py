@@ -61,4 +61,4 @@ def test_the_judge_sees_task_and_answer(shipped: Any, provider: Any, as_golden: 
     recipe = shipped("instruct", provider=provider, limit=1)
     recipe.answers(answer=lambda _: "The one answer. Quality 5.", grade=grade)
     recipe.collect()
-    as_golden("instruct", "grade", recipe.asked("grade")[0])
+    as_golden("instruct", "grade-asked", recipe.asked("grade")[0])

@@ -81,4 +81,4 @@ def test_the_judge_sees_question_and_answer(shipped: Any, provider: Any, as_gold
     recipe.answers(answer=answer, grade=grade)
     recipe.collect()
     (messages,) = [one for one in recipe.asked("grade") if "Quality 8" in one[-1]["content"]]
-    as_golden("preference", "grade", messages)
+    as_golden("preference", "grade-asked", messages)

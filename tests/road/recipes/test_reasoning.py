@@ -155,6 +155,24 @@ def test_the_first_right_sample_is_kept_with_its_thinking(shipped: Any, provider
     assert [json.loads(row["seed"])["result"] for row in rows] == ["47", "820"]
 
 
+def test_held_out_questions_keep_every_answer_with_what_is_wrong_in_it(shipped: Any, provider: Any) -> None:
+    recipe = shipped("reasoning", provider=provider, limit=1)
+    said = ["\\boxed{23}", "375 - 23 \\cdot 16 = \\boxed{7}", "\\boxed{7 \\text{ apples}}", "I cannot tell."]
+    recipe.answers(solve=lambda body: said[body["seed"]])
+    recipe.collect()
+    recipe.export()
+    rows = recipe.rows(split="test")
+    assert [(row["accepted"], row["drop_reason"]) for row in rows] == [
+        (False, "verify:math"),
+        (True, None),
+        (True, "not_selected"),
+        (False, "verify:math"),
+    ]
+    assert [row["messages"][-1]["content"] for row in rows] == said
+    assert {row["reference"] for row in rows} == {None}
+    assert recipe.rows() == []
+
+
 def test_thinking_that_comes_in_a_field_of_its_own_is_kept_likewise(shipped: Any, provider: Any) -> None:
     reply = json.loads(completion("So it is \\boxed{47}."))
     reply["choices"][0]["message"]["reasoning_content"] = "First the trays."
@@ -191,7 +209,7 @@ def test_without_results_the_majority_decides_as_the_readme_says(shipped: Any, p
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     del data["steps"][0]["verify"]
     data["steps"][0] |= {"select": "majority", "vote_by": "boxed"}
-    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     (recipe.path / "train.jsonl").write_text('{"question": "A baker bakes. How many?"}', encoding="utf-8")
     recipe.answers(solve=lambda body: ["\\boxed{3}", "It is \\boxed{ 4 }", "\\boxed{4}", "no box"][body["seed"]])
     recipe.collect()

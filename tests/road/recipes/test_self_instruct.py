@@ -80,4 +80,4 @@ def test_later_steps_see_the_new_task_and_a_second_attempt_what_was_wrong(
     as_golden("self-instruct", "invent-repair", mended)
     for step in ("answer", "grade"):
         about = [messages for messages in recipe.asked(step) if "rules of chess" in messages[1]["content"]]
-        as_golden("self-instruct", step, about[0])
+        as_golden("self-instruct", f"{step}-asked", about[0])

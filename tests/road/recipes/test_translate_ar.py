@@ -75,7 +75,7 @@ def test_the_better_translation_into_the_right_language_is_kept(translated: Any)
 
 def test_the_judge_sees_both_texts_and_the_direction(translated: Any, as_golden: Any) -> None:
     (messages,) = [one for one in translated.asked("compare") if BAKERY in one[-1]["content"]]
-    as_golden("translate-ar", "compare", messages)
+    as_golden("translate-ar", "compare-asked", messages)
 
 
 def test_both_directions_are_in_the_seeds_equally_often_for_each_topic() -> None:
@@ -96,7 +96,7 @@ def test_a_direction_that_is_never_accepted_is_seen(translated: Any, provider: A
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     data["steps"][0]["verify"]["language"] = {"is": "en"}
     data["seeds"]["limit"] = 40
-    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     translated.answers(
         translate=lambda body: BAKERY if "Into Arabic" in said(body) else BUS,
         compare=lambda _: '{"reason": "", "score": 5}',
@@ -115,7 +115,7 @@ def test_arabic_goes_through_the_whole_road_letter_by_letter(shipped: Any, provi
     path = recipe.path / "recipe.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     data["seeds"] = {"path": "جُمَل.jsonl", "license": "رخصة المشاع"}
-    path.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
     seed = {"text": HARD, "to": "Arabic", "topic": "يوميات"}
     (recipe.path / "جُمَل.jsonl").write_text(json.dumps(seed, ensure_ascii=False), encoding="utf-8")
     recipe.answers(translate=lambda _: HARD, compare=lambda _: '{"reason": "المعنى نفسه", "score": 5}')
@@ -127,9 +127,10 @@ def test_arabic_goes_through_the_whole_road_letter_by_letter(shipped: Any, provi
     assert json.loads(row["seed"]) == seed
     assert [message["content"] for message in row["messages"]] == [f"Into Arabic:\n{HARD}", HARD]
     card = (recipe.path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "`جُمَل.jsonl` (train, licence: رخصة المشاع)" in card
+    assert "| `train` | `جُمَل.jsonl` | رخصة المشاع |" in card
     notes = json.loads((recipe.path / "out" / "harvester.json").read_text(encoding="utf-8"))
-    assert notes["seeds"] == [{"split": "train", "path": "جُمَل.jsonl", "license": "رخصة المشاع"}]
+    (noted,) = notes["seeds"]
+    assert (noted["split"], noted["path"], noted["license"]) == ("train", "جُمَل.jsonl", "رخصة المشاع")
     for shown in (command("trace", row["row_id"], "--recipe", recipe.path), command("check", recipe.path)):
         assert f"Into Arabic:\n{HARD}" in "\n".join(line.strip() for line in shown.splitlines())
 
