@@ -35,6 +35,9 @@ MESSAGES = (
     "`messages` is what the student sees, the answer last. Every other column says where the row comes from, or what"
     " was thought of it."
 )
+IN_PYTHON = (
+    "The recipe was made in Python, with functions of its own. `harvester trace` shows what can be written of it."
+)
 COLUMNS = {
     "`row_id`": "with the store at hand, `harvester trace ROW_ID --recipe RECIPE` prints the seed, the prompt as it was"
     " sent, the raw reply, the teacher with its terms and price of that day, and the recipe's text",
@@ -127,14 +130,15 @@ def _reproducing(recipe: Recipe, exported: "Exported") -> str:
     options += f" --format {exported.format}" if exported.format != OWN else ""
     facts = [
         f"Harvester {__version__}",
-        f"recipe.yaml sha256 {code(recipe_digest(recipe))}",
+        f"recipe sha256 {code(recipe_digest(recipe))}",
         "seeds: the digests above",
         f"rows sha256 {code(exported.sha256)}",
     ]
-    return f"""```bash
+    commands = f"""```bash
 harvester collect RECIPE
 harvester export RECIPE DATASET{options}
-```
+```"""
+    return f"""{IN_PYTHON if any(step.functions for step in recipe.steps) else commands}
 
 {bullets(facts)}
 

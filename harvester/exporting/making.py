@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harvester.calling import VERIFIER
 from harvester.exporting.markdown import bullets, code, plain, table
 from harvester.exporting.meanings import CHECKS, UNKNOWN_CHECK, meaning
 from harvester.exporting.metadata import checked_languages
@@ -57,7 +58,7 @@ def _step(recipe: Recipe, exported: "Exported", step: Step) -> list[str]:
     teacher = recipe.every_teacher[name]
     known = [terms for terms in exported.terms.values() if terms["teacher"] == name]
     binding = dict.fromkeys(f"{plain(terms['verdict'])} ({plain(terms['id'])})" for terms in known)
-    checks = ", ".join(map(code, recipe.demands(step).of_answers))
+    checks = ", ".join(map(code, _checked_by(recipe, step)))
     return [
         code(step.name),
         step.kind,
@@ -67,6 +68,11 @@ def _step(recipe: Recipe, exported: "Exported", step: Step) -> list[str]:
         checks or "none",
         code(recipe.selects(step)),
     ]
+
+
+def _checked_by(recipe: Recipe, step: Step) -> list[str]:
+    own = [VERIFIER] if callable(step.verify) else []
+    return [*recipe.demands(step).of_answers, *own]
 
 
 def left_out(recipe: Recipe, exported: "Exported") -> str:
@@ -99,7 +105,7 @@ def limitations(recipe: Recipe, exported: "Exported") -> str:
 
 
 def _checks(recipe: Recipe) -> str:
-    checks = recipe.demands(recipe.answer_step).of_answers
+    checks = _checked_by(recipe, recipe.answer_step)
     if not checks:
         return "No check looked at the answers. Those that were cut off, empty or filtered were left out."
     rows = [(code(name), *CHECKS.get(name, UNKNOWN_CHECK)) for name in checks]

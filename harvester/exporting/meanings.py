@@ -25,6 +25,7 @@ REASONS = {
     "refusal": "the teacher refused",
     "empty": "the teacher said nothing",
     "unreadable": "the reply was no chat completion",
+    "parse": "the recipe's own function finds no answer in it",
     "output": "not of the form that the step asks for",
     "not_selected": "another answer to the same question was taken",
     "low_score": "the judge's score is too low",

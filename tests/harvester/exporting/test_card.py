@@ -14,7 +14,9 @@ from harvester.collecting import collect
 from harvester.exporting import export, markdown, meanings
 from harvester.exporting.markdown import code, plain, table
 from harvester.exporting.metadata import HUB_LICENSES
-from harvester.recipe import Recipe
+from harvester.recipe import Recipe, Step
+from harvester.recipe.teacher import Teacher
+from harvester.seeds_spec import Seeds
 from harvester.verify.registry import KINDS
 
 from provider import last_line  # isort: skip - helpers beside the tests
@@ -147,6 +149,25 @@ def test_a_recipe_of_several_steps_tells_each_with_its_teacher(recipe: Any, prov
     assert "- a student's name begins with: Llama" in text
     assert "- a student's card shows: Built with Llama" in text
     assert "`score` is a model's opinion of another's answer." in text
+
+
+def test_a_recipe_s_own_function_is_a_check(folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.path)
+    step = Step(name="answer", prompt=lambda row: row["text"], verify=lambda text, _row: "3" not in text)
+    made = Recipe(
+        name="toy",
+        teacher=Teacher(**folder.data["teacher"]),
+        seeds=Seeds(path="train.jsonl"),
+        steps=(step,),
+        terms=folder.data["terms"],
+    )
+    asyncio.run(collect(made))
+    export(made, tmp_path / "out")
+    text = read(tmp_path / "out").text
+    assert "| `python` | a function of the recipe's own accepts it | what that function does not look at |" in text
+    assert "| verify:python | 1 | fails the check python |" in text
+    assert "The recipe was made in Python" in text
+    assert "harvester collect RECIPE" not in text
 
 
 def test_a_claimed_right_stands_at_the_top_and_among_the_terms(recipe: Any, tmp_path: Path) -> None:

@@ -105,6 +105,16 @@ def test_shards_of_earlier_exports_leave_and_what_is_the_user_s_stays(recipe: Re
     assert len(repo.commits) == 4
 
 
+def test_another_layout_takes_the_place_of_the_first(recipe: Recipe, hub: Hub, tmp_path: Path) -> None:
+    pushed(recipe, tmp_path / "out")
+    found = push(export(recipe, tmp_path / "out", format="csv"), REPO)
+    assert set(hub.repos[REPO].commits[-1].files) == {
+        ".gitattributes", "README.md", "harvester.json", "train.csv", "test.csv"
+    }  # fmt: skip
+    assert found.deleted == 2
+    assert pushed(recipe, tmp_path / "out").deleted == 2
+
+
 def test_the_same_dataset_again_changes_nothing(recipe: Recipe, hub: Hub, tmp_path: Path) -> None:
     first = pushed(recipe, tmp_path / "out")
     assert pushed(recipe, tmp_path / "out").commit == first.commit
