@@ -3,10 +3,27 @@
 from harvester.cli.authoring import check, init, recipes, teachers
 from harvester.cli.base import cli, main
 from harvester.cli.collecting import collect
+from harvester.cli.curating import curate, verdict
 from harvester.cli.reading import diff, export, parse, status, trace, verify, watch
 from harvester.cli.serving import teacher
 
 __all__ = ["cli", "main"]
 
-for _command in (init, recipes, teachers, check, collect, status, watch, parse, export, diff, verify, trace, teacher):
+for _command in (
+    init,
+    recipes,
+    teachers,
+    check,
+    collect,
+    status,
+    watch,
+    parse,
+    curate,
+    verdict,
+    export,
+    diff,
+    verify,
+    trace,
+    teacher,
+):
     cli.add_command(_command)

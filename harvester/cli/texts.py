@@ -228,3 +228,14 @@ def export(result: dict[str, Any]) -> str:
         gone = f"; {pushed['deleted']} of earlier exports deleted" if pushed["deleted"] else ""
         lines.append(f"pushed {pushed['files']} files to {pushed['url']} (commit {pushed['commit'][:8]}){gone}")
     return "\n".join(lines)
+
+
+def curate(result: dict[str, Any]) -> str:
+    """What each filter dropped, and what is left."""
+    lines = [f"{result['recipe']}: {result['looked_at']} answers looked at"]
+    for by, reasons in result["dropped"].items():
+        lines.append(f"  {by}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()))
+    for by, reasons in result["overruled_by_people"].items():
+        lines.append(f"  kept by a person's word, though {by}: {sum(reasons.values())}")
+    left = ", ".join(f"{result['after'].get(split, 0)} of {n} {split}" for split, n in result["before"].items())
+    return "\n".join([*lines, f"left: {left or 'nothing'}", f"report: {result['report']}"])
