@@ -101,14 +101,14 @@ def plan(folder: Path) -> None:
 
 def fill(folder: Path) -> None:
     """Answer and judge all but the last few thousand requests, as one run that ended well."""
-    from harvester.judging import rules_digest  # noqa: PLC0415
+    from harvester.judging import Rules  # noqa: PLC0415
     from harvester.recipe import Recipe  # noqa: PLC0415
     from harvester.records import Outcome  # noqa: PLC0415
     from harvester.store import StoreWriter  # noqa: PLC0415
     from harvester.store.events import Judged, Replied  # noqa: PLC0415
 
     recipe = Recipe.load(folder)
-    rules = rules_digest(recipe)
+    rules = Rules(recipe).digests.whole
     with StoreWriter.open(folder / "harvest.db") as store:
         current = store.current_plan(recipe.name)
         assert current

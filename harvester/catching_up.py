@@ -19,12 +19,12 @@ def catch_up(store: StoreWriter, flow: Flow) -> None:
     """Judge every stored reply of a plan that its rules have not judged, and plan what that leads to."""
     if not flow.leads_on:
         rejudge(store, flow.plan_id, flow.rules)
-    elif store.plan_rules(flow.plan_id) == flow.rules.digest:
+    elif store.plan_rules(flow.plan_id) == flow.rules.digests.whole:
         while _follow_leftovers(store, flow):
             pass
     else:
         _follow_everything(store, flow)
-    store.plan_judged(flow.plan_id, flow.rules.digest)
+    store.plan_judged(flow.plan_id, flow.rules.digests.whole)
 
 
 def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool = False) -> int:
@@ -34,9 +34,9 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
     """
     count = 0
     with StoreReader.open(store.path) as reader:
-        for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digest)):
+        for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digests)):
             # What could not be rendered stays so until a plan is followed anew.
-            judged = [row for row in page if not (row.rules == rules.digest and _is_unrenderable(row))]
+            judged = [row for row in page if not (row.rules == rules.of_step(row.step) and _is_unrenderable(row))]
             store.apply(_judged(judged, rules, again=everything))
             count += len(page)
     return count
@@ -46,7 +46,8 @@ def _follow_leftovers(store: StoreWriter, flow: Flow) -> bool:
     """Judge what a kill left unjudged, with what it leads to; whether there was any."""
     found, rules = False, flow.rules
     with StoreReader.open(store.path) as reader:
-        left = chain(reader.unjudged(flow.plan_id, rules.digest), reader.unjudged_children(flow.plan_id, rules.digest))
+        unjudged = reader.unjudged(flow.plan_id, rules.digests)
+        left = chain(unjudged, reader.unjudged_children(flow.plan_id, rules.digests))
         for page in _pages(left):
             found = True
             judged = _judged(page, rules)
@@ -70,7 +71,7 @@ def _follow_everything(store: StoreWriter, flow: Flow) -> None:
 
 def _is_stale(row: StoredRow, rules: Rules) -> bool:
     """Whether other rules judged a row, or templates that have changed since could not be rendered with it."""
-    return row.rules != rules.digest or row.outcome is None or _is_unrenderable(row)
+    return row.rules != rules.of_step(row.step) or row.outcome is None or _is_unrenderable(row)
 
 
 def _is_unrenderable(row: StoredRow) -> bool:
@@ -86,7 +87,7 @@ def _known(row: StoredRow) -> Outcome | None:
 
 def _judged(rows: Sequence[StoredRow], rules: Rules, *, again: bool = False) -> list[Judged]:
     def judge(row: StoredRow) -> Judged:
-        return Judged(row.id, rules.digest, rules.judge_row(row, again=again)[1], rules.is_slow(row.step))
+        return Judged(row.id, rules.of_step(row.step), rules.judge_row(row, again=again)[1], rules.is_slow(row.step))
 
     if not any(rules.is_slow(row.step) for row in rows):
         return [judge(row) for row in rows]

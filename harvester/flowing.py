@@ -90,7 +90,7 @@ class Flow:
         return self.recipe.competes(step) or any(map(self._is_awaited, judges))
 
     def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
-        nodes = trees.nodes(connection, self.plan_id, position, self.rules.digest)
+        nodes = trees.nodes(connection, self.plan_id, position, self.rules.digests)
         reasons = decide(self.recipe, nodes)
         followed = {(node.parent, node.step) for node in nodes}
         chosen = [

@@ -41,6 +41,11 @@ class Following:
         self._recipe, self._plan_id, self._rules = flow.recipe, flow.plan_id, flow.rules
         self._last = flow.recipe.last_word.name
 
+    @property
+    def rules(self) -> str:
+        """Digest of the rules by which it judges."""
+        return self._rules.digests.whole
+
     def before(self, connection: Connection, events: Sequence[Event]) -> None:
         """Count what is accepted of the seeds that the commit decides about: of the others nothing changes in it."""
         if self._count:
@@ -64,7 +69,7 @@ class Following:
             row_ids=[event.row for event in events if isinstance(event, Known)],
         )
         parents = self._flow.pass_on(connection, outcomes)
-        found = trees.children(connection, self._plan_id, parents, self._rules.digest)
+        found = trees.children(connection, self._plan_id, parents, self._rules.digests)
         just_now = {event.request_id for event in events if isinstance(event, Replied)}  # `after` sees their new rows
         return Consequences([known for known in found.ended if known.request_id not in just_now], open=found.open)
 
@@ -96,7 +101,7 @@ class Following:
         judged = []
         for row in rows:
             outcome = self._rules.judge(row.step, answers[row.request_id], row.seed)
-            judged.append(Judged(row.row, self._rules.digest, outcome, self._rules.is_slow(row.step)))
+            judged.append(Judged(row.row, self._rules.of_step(row.step), outcome, self._rules.is_slow(row.step)))
             # Approximate while several threads count; what is exact is in the store.
             self._progress.accepted += outcome.accepted and self._rules.step_of(row.step) == self._last
         return judged

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from harvester import verify
 from harvester.calling import read_answer, verifier
 from harvester.parsing import bare, parse
 from harvester.recipe import Recipe, Step
-from harvester.records import Answer, Check, Json, Outcome, digest, unanswered
+from harvester.records import Answer, Check, Json, Outcome, RuleDigests, digest, unanswered
 from harvester.store.reading import StoredRow
 from harvester.verify.answers import read_json
 from harvester.verify.base import Failed, Verifier
@@ -42,8 +42,14 @@ class Rules:
 
     def __init__(self, recipe: Recipe) -> None:
         """The rules of a loaded recipe."""
-        self.digest = rules_digest(recipe)
+        of_steps = _digests(recipe)
+        self._of_steps = {name: of_steps[step.name] for name, step in recipe.by_name.items()}
+        self.digests = RuleDigests(_together(list(of_steps.values())), frozenset(of_steps.values()))
         self._by_step = {name: _of_step(recipe, step) for name, step in recipe.by_name.items()}
+
+    def of_step(self, name: str) -> str:
+        """Digest of the rules by which a step's answers are judged; second attempts by those of the first."""
+        return self._of_steps[name]
 
     def step_of(self, name: str) -> str:
         """The step that a row's name stands for: its own, or the one whose form a second attempt mends."""
@@ -94,7 +100,7 @@ class Rules:
         if row.reply is None:
             return NO_ANSWER, unanswered(row.state, row.reason)
         answer, outcome = self.read(row.step, parse(row.reply.raw))
-        kept = None if again or row.rules != self.digest else row.outcome
+        kept = None if again or row.rules != self.of_step(row.step) else row.outcome
         if kept is not None and (self.is_slow(row.step) or is_unrenderable(kept)):
             return answer, kept
         return answer, outcome or self._judge(row.step, answer, row.seed)
@@ -105,13 +111,22 @@ def is_unrenderable(outcome: Outcome) -> bool:
     return (outcome.drop_reason or "").startswith(RENDER)
 
 
-def rules_digest(recipe: Recipe, *steps: Step) -> str:
-    """SHA-256 over everything that decides what is made of an answer to these steps, or to any.
+def rules_digest(recipe: Recipe, step: Step) -> str:
+    """SHA-256 over everything that decides what is made of an answer to a step.
 
-    Where Python functions decide, no digest tells what they would say today: each has one of its own.
+    Where Python functions decide, no digest tells what they would say today: it is another with every call.
     """
-    resolved = [_resolved(recipe, step) for step in steps or recipe.steps]
-    return digest({"version": VERSION, "verify": resolved[0] if len(resolved) == 1 else resolved})
+    return digest({"version": VERSION, "verify": _resolved(recipe, step)})
+
+
+def _digests(recipe: Recipe) -> dict[str, str]:
+    """Step → digest of its rules; where there are several, steps with the same rules are told apart."""
+    found = {step.name: rules_digest(recipe, step) for step in recipe.steps}
+    return found if len(found) == 1 else {name: digest([name, its]) for name, its in found.items()}
+
+
+def _together(digests: Sequence[str]) -> str:
+    return digests[0] if len(digests) == 1 else digest(digests)
 
 
 def _resolved(recipe: Recipe, step: Step) -> Json:

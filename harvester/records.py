@@ -112,6 +112,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleDigests:
+    """What tells by which rules answers were judged: of all of a recipe's together, and of each step's own."""
+
+    whole: str
+    steps: frozenset[str]  # no two steps share one
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one row: its answer's status and checks, and why it is not for training."""
 

@@ -34,7 +34,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         counts = reader.counts(plan_id)
         rules = Rules(recipe)
         found = _balance(recipe, rules, reader, plan_id)
-        rejudged = reader.count_unjudged(plan_id, rules.digest)
+        rejudged = reader.count_unjudged(plan_id, rules.digests)
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks

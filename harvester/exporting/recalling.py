@@ -55,7 +55,7 @@ class Judgements:
 
     def _known(self, row: StoredRow) -> Outcome | None:
         """The outcome as a run stored it, by these rules; None where it lacks what is wanted of it."""
-        if row.reply is None or row.outcome is None or row.rules != self._rules.digest:
+        if row.reply is None or row.outcome is None or row.rules != self._rules.of_step(row.step):
             return None
         if not row.outcome.accepted:
             return None if self._explained(row) else row.outcome

@@ -63,7 +63,7 @@ class Judged:
     """What the rules made of one row."""
 
     row: int  # id in the table of rows
-    rules: str
+    rules: str  # digest of its step's rules
     outcome: Outcome
     keep_checks: bool = False  # they took long to make
 

@@ -36,6 +36,11 @@ class Consequences:
 class Follower(Protocol):
     """Looks inside what is stored; called in the store's thread."""
 
+    @property
+    def rules(self) -> str:
+        """Digest of the rules by which it judges."""
+        ...
+
     def before(self, connection: Connection, events: Sequence[Event]) -> None:
         """Called in a commit that has not written its events yet."""
         ...
@@ -83,7 +88,8 @@ class Journal:
         self._changed = asyncio.Event()  # an event came, or the end
         self._written = asyncio.Event()
         self._answered_by: set[int] = set()  # runs
-        self._judged_by: set[str] = set()  # rules
+        self._judging = False  # outcomes follow from replies
+        self._failed = False  # a judge could not do its work
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._judges = ThreadPoolExecutor(thread_name_prefix="judge")
 
@@ -165,6 +171,7 @@ class Journal:
             for event in await asyncio.get_running_loop().run_in_executor(self._judges, job):
                 self.put(event)
         except Exception as error:  # noqa: BLE001 - a sandbox that is gone: what is in flight is stored first
+            self._failed = True
             self._on_error(error)
         finally:
             if task is not None:
@@ -183,11 +190,11 @@ class Journal:
         except Exception as error:  # noqa: BLE001 - the events are on disk all the same, and must not be written again
             after = Consequences(error=error)
         self._answered_by |= {event.run_id for event in events if isinstance(event, Replied)}
-        self._judged_by |= {event.rules for event in events if isinstance(event, Judged)}
+        self._judging = self._judging or any(isinstance(event, Judged) for event in events)
         return Consequences([*within.events, *after.events], after.jobs, within.open, after.error)
 
     def _finish(self) -> None:
-        """Note that nothing is left to judge."""
-        if len(self._judged_by) == 1:
+        """Note that nothing is left to judge, where that is so."""
+        if self._judging and not self._failed:
             for run_id in self._answered_by:
-                self._store.all_judged(run_id, *self._judged_by)
+                self._store.all_judged(run_id, self._follower.rules)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
-from harvester.records import Check, Json, Outcome
+from harvester.records import Check, Json, Outcome, RuleDigests
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, Dropped, dropped_of, newest
@@ -164,16 +164,16 @@ class StoreReader:
         with self._reading() as connection:
             return raw_replies(connection, request_ids)
 
-    def unjudged(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
+    def unjudged(self, plan_id: int, rules: RuleDigests) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
         yield from self._stream(_rows_query(answered=True).where(*unjudged(plan_id, rules)))
 
-    def unjudged_children(self, plan_id: int, rules: str) -> Iterator[StoredRow]:
+    def unjudged_children(self, plan_id: int, rules: RuleDigests) -> Iterator[StoredRow]:
         """Rows that were made from others, whose requests were answered before, and that nobody has judged by rules."""
         of_plan = (rows.c.plan_id == plan_id, rows.c.parent.is_not(None))
         yield from self._stream(_rows_query(answered=True).where(*of_plan, not_judged_by(rules)))
 
-    def count_unjudged(self, plan_id: int, rules: str) -> int:
+    def count_unjudged(self, plan_id: int, rules: RuleDigests) -> int:
         """How many rows `unjudged` would give."""
         query = (
             select(func.count())

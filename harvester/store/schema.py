@@ -117,7 +117,7 @@ outcomes = Table(
     "outcomes",
     metadata,
     Column("id", ForeignKey("rows.id"), primary_key=True),  # a number: counting them reads two tables in one order
-    Column("rules", String, nullable=False),  # digest of the rules
+    Column("rules", String, nullable=False),  # digest of its step's rules
     Column("accepted", Boolean, nullable=False),
     Column("drop_reason", Text),
     Column("score", Float),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from harvester.records import Outcome, Seed, unanswered
+from harvester.records import Outcome, RuleDigests, Seed, unanswered
 from harvester.selection import Node
 from harvester.store.conditions import not_judged_by
 from harvester.store.events import Known
@@ -79,7 +79,7 @@ def body(connection: Connection, row: TreeRow) -> bytes:
     return inflated(blob, f"request {row.request_id}")
 
 
-def nodes(connection: Connection, plan_id: int, position: int, rules: str) -> list[Node]:
+def nodes(connection: Connection, plan_id: int, position: int, rules: RuleDigests) -> list[Node]:
     """Every row of a seed's tree, with its outcome by these rules; one that failed has that as its outcome."""
     query = (
         select(
@@ -94,7 +94,7 @@ def nodes(connection: Connection, plan_id: int, position: int, rules: str) -> li
     found = []
     for row in connection.execute(query):
         outcome = None
-        if row.state == ANSWERED and row.rules == rules:
+        if row.state == ANSWERED and row.rules in rules.steps:
             outcome = Outcome(bool(row.accepted), row.drop_reason, score=row.score, vote=row.vote)
         elif row.state in ENDED:
             outcome = unanswered(row.state, row.reason)
@@ -116,7 +116,7 @@ class Children:
     ended: list[Known]  # that nobody has judged by the rules
 
 
-def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: str) -> Children:
+def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: RuleDigests) -> Children:
     """What can be asked, and what can be judged, of the rows that were made from these."""
     found = Children([], [])
     for some in chunks(parents):

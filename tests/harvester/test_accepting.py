@@ -113,22 +113,24 @@ class Run:
 
     def rows(self) -> list[Any]:
         with self.store.engine.begin() as connection:
-            query = "SELECT rows.id, accepted FROM rows JOIN outcomes USING (id) WHERE plan_id = ?"
+            query = "SELECT rows.id, step, accepted FROM rows JOIN outcomes USING (id) WHERE plan_id = ?"
             return list(connection.exec_driver_sql(query, (self.plan_id,)))
 
     def judge_otherwise(self) -> None:
         """Take some rows back, and accept others after all."""
         rows = self.rows()
         changed = self.chance.sample(rows, min(3, len(rows)))
-        outcomes = [Outcome(accepted=not accepted, drop_reason=None) for _, accepted in changed]
-        self.commit([Judged(row, self.rules.digest, one) for (row, _), one in zip(changed, outcomes, strict=True)])
+        outcomes = [Outcome(accepted=not accepted, drop_reason=None) for _, _, accepted in changed]
+        self.commit(
+            [Judged(row, self.rules.of_step(step), one) for (row, step, _), one in zip(changed, outcomes, strict=True)]
+        )
 
     def going_on(self) -> int:
         """The rows that the selection lets through at last."""
         found = 0
         for position in range(SEEDS):
             with self.store.engine.begin() as connection:
-                nodes = trees.nodes(connection, self.plan_id, position, self.rules.digest)
+                nodes = trees.nodes(connection, self.plan_id, position, self.rules.digests)
             reasons = decide(self.recipe, nodes, final=True)
             found += sum(reasons[node.id] is None for node in nodes if node.step in self.recipe.last_word.row_names)
         return found
@@ -176,7 +178,7 @@ def steps_of_a_commit(folder: Path, steps: Sequence[dict[str, Any]], seeds: int)
         run = Run(store, write_recipe(folder, steps, seeds), random.Random(0))  # noqa: S311 - no secret
         with store.engine.begin() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO outcomes (id, rules, accepted) SELECT id, ?, 1 FROM rows", (run.rules.digest,)
+                "INSERT INTO outcomes (id, rules, accepted) SELECT id, ?, 1 FROM rows", (run.rules.of_step("draft"),)
             )
             raw: Any = connection.connection.driver_connection
         run.progress.accepted_rows = run.recount()
@@ -186,7 +188,7 @@ def steps_of_a_commit(folder: Path, steps: Sequence[dict[str, Any]], seeds: int)
             done[0] += 1
             return 0
 
-        events = [Judged(1, run.rules.digest, Outcome(accepted=False, drop_reason="x"))]
+        events = [Judged(1, run.rules.of_step("draft"), Outcome(accepted=False, drop_reason="x"))]
         raw.set_progress_handler(count, 1)
         store.apply_with(
             events,

@@ -252,6 +252,39 @@ def test_an_edited_rule_asks_for_what_it_lets_through(three: Any, provider: Any)
     assert exported(three) == []
 
 
+def test_an_edited_rule_judges_the_answers_of_its_own_step_only(three: Any, provider: Any) -> None:
+    judged = three.path / "judged"
+    three.write("judge.py", f"def seen(answer, seed):\n    open({str(judged)!r}, 'a').write('x')\n    return True\n")
+    three.data["steps"][0]["verify"] = {"python": {"function": "judge:seen"}}
+    three.save()
+    asyncio.run(collect(Recipe.load(three.path, trust=True)))
+    assert len(judged.read_text()) == SEEDS
+    three.data["steps"][1]["min_score"] = 5
+    three.save()
+    asyncio.run(collect(Recipe.load(three.path, trust=True)))
+    assert len(judged.read_text()) == SEEDS
+    assert {row.outcome.drop_reason for row in rows(three, "grade")} == {"low_score"}
+    three.data["steps"][0]["verify"]["length"] = {"max_words": 1}
+    three.save()
+    asyncio.run(collect(Recipe.load(three.path, trust=True)))
+    assert len(judged.read_text()) == 2 * SEEDS
+    assert asked(provider) == {"draft": SEEDS, "grade": SEEDS, "final": SEEDS}
+
+
+def test_steps_of_the_same_rules_are_told_apart(three: Any) -> None:
+    short, long = {"length": {"max_words": 1}}, {"length": {"max_words": 99}}
+    three.data["steps"] = [
+        {"name": "one", "of": "seeds", "prompt": "draft.j2", "verify": short},
+        {"name": "two", "of": "seeds", "prompt": "draft.j2", "verify": long},
+    ]
+    three.save()
+    run(three)
+    three.data["steps"][0]["verify"] = long
+    three.save()
+    run(three)
+    assert [row.outcome.accepted for row in rows(three, "one")] == [True] * SEEDS
+
+
 def test_one_added_seed_costs_one_request_a_step(three: Any, provider: Any) -> None:
     run(three)
     provider.asked.clear()
@@ -632,6 +665,26 @@ def test_a_row_and_its_descendant_may_ask_the_same(folder: Any, provider: Any, k
     provider.answer = lambda body: json.dumps([{"text": last_line(body).split(maxsplit=1)[1]}])
     assert asyncio.run(asyncio.wait_for(collect(Recipe.load(folder.path)), 30)).answered == 2 * SEEDS
     assert asked(provider) == {"same": SEEDS, "last": SEEDS}
+
+
+def test_what_one_judge_could_not_do_is_done_later(folder: Any, provider: Any, monkeypatch: Any) -> None:
+    folder.write("judge.py", "def fine(answer, seed):\n    return True\n")
+    folder.data["steps"][0]["verify"] = {"python": "judge:fine"}
+    folder.save()
+    recipe = Recipe.load(folder.path, trust=True)
+    whole, failures = Rules.judge, iter([StoppedEarly("no worker can be started")])
+
+    def gone_once(*arguments: Any) -> Any:
+        if failure := next(failures, None):
+            raise failure
+        return whole(*arguments)
+
+    monkeypatch.setattr(Rules, "judge", gone_once)
+    with pytest.raises(StoppedEarly, match="no worker"):
+        asyncio.run(collect(recipe))
+    asyncio.run(collect(recipe))
+    assert len(provider.asked) == SEEDS
+    assert [bool(row.outcome and row.outcome.accepted) for row in rows(folder, "answer")] == [True] * SEEDS
 
 
 KILL_AT = """

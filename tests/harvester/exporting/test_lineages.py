@@ -57,7 +57,7 @@ def kept(row: StoredRow, rules: Rules) -> StoredRow:
     """A row as a run leaves it in the store: judged, and with no checks."""
     if row.reply is None:
         return row
-    return replace(row, rules=rules.digest, outcome=replace(rules.judge_row(row)[1], checks=()))
+    return replace(row, rules=rules.of_step(row.step), outcome=replace(rules.judge_row(row)[1], checks=()))
 
 
 def seen(found: Lineage | Ended) -> Any:

@@ -15,7 +15,7 @@ import pytest
 
 from harvester import cli
 from harvester.errors import StoreUnusable
-from harvester.judging import rules_digest
+from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoreReader, StoreWriter, engine
 
@@ -240,7 +240,7 @@ def test_no_damage_ends_in_anything_but_a_store_that_is_unusable(folder: Any, ca
     store = folder.path / "harvest.db"
     assert run(capsys, monkeypatch, "collect", folder.path)[0] == 0
     whole = store.read_bytes()
-    rules = rules_digest(Recipe.load(folder.path))
+    rules = Rules(Recipe.load(folder.path)).digests
     chance = random.Random(11)  # noqa: S311
     refused = 0
     for _ in range(150):

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from harvester.store import StoreReader, StoreWriter
 
-from toy_store import RULES, add_plan, begin, replied  # isort: skip - a helper beside the tests
+from toy_store import DIGESTS, add_plan, begin, replied  # isort: skip - a helper beside the tests
 
 
 @contextmanager
@@ -40,8 +40,8 @@ RUNNING: dict[str, Callable[[StoreWriter, StoreReader], object]] = {
     "uncertain": lambda store, _: store.uncertain("toy"),
     "spent": lambda store, _: store.spent_nusd(run_id=1),
     "apply": lambda store, _: store.apply([replied(store, 1, 2)]),
-    "unjudged": lambda _, reader: list(reader.unjudged(1, RULES)),
-    "count_unjudged": lambda _, reader: reader.count_unjudged(1, RULES),
+    "unjudged": lambda _, reader: list(reader.unjudged(1, DIGESTS)),
+    "count_unjudged": lambda _, reader: reader.count_unjudged(1, DIGESTS),
     "to_judge": lambda _, reader: reader.to_judge(1, [1, 2], with_seeds=True),
 }
 

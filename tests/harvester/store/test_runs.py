@@ -5,12 +5,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from harvester.records import RuleDigests
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Replied, Reported
 from harvester.store.journal import Journal
 from harvester.store.lock import holder
 
-from toy_store import RULES, Looking, add_plan, begin, judged, replied  # isort: skip - a helper beside the tests
+from toy_store import DIGESTS, RULES, Looking, add_plan, begin, judged, replied  # isort: skip - a helper beside the tests
 
 
 def test_the_holder_of_a_store_is_named_while_it_writes(path: Path) -> None:
@@ -75,7 +76,7 @@ def ask(store: StoreWriter, run_id: int, request_ids: Sequence[int], *, judging:
     asyncio.run(scenario())
 
 
-def unjudged(reader: StoreReader, plan_id: int, rules: str = RULES) -> int:
+def unjudged(reader: StoreReader, plan_id: int, rules: RuleDigests = DIGESTS) -> int:
     found = len(list(reader.unjudged(plan_id, rules)))
     assert reader.count_unjudged(plan_id, rules) == found
     return found
@@ -118,7 +119,7 @@ def test_other_rules_find_every_answer_again(path: Path) -> None:
         plan = add_plan(store, 4)
         ask(store, begin(store, plan), [1, 2])
         store.plan_judged(plan, RULES)
-        assert (unjudged(reader, plan), unjudged(reader, plan, "other rules")) == (0, 2)
+        assert (unjudged(reader, plan), unjudged(reader, plan, RuleDigests("other", frozenset({"other"})))) == (0, 2)
 
 
 def test_an_answer_that_another_recipes_run_got_is_found_unjudged(path: Path) -> None:

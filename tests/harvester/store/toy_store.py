@@ -9,13 +9,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from harvester.records import Asked, Origin, Outcome, Request, Seed
+from harvester.records import Asked, Origin, Outcome, Request, RuleDigests, Seed
 from harvester.store import StoreWriter
 from harvester.store.events import Event, Judged, Replied
 from harvester.store.journal import Consequences
 
 MIGRATIONS = Path(__file__).parents[3] / "harvester/store/migrations"
 RULES = "digest of some rules"
+DIGESTS = RuleDigests(RULES, frozenset({RULES}))
 
 
 def add_plan(store: StoreWriter, count: int = 3, *, recipe: str = "toy", fingerprint: str = "f") -> int:
@@ -51,6 +52,8 @@ def judged(path: Path, request_id: int, rules: str = RULES) -> list[Judged]:
 
 class Looking:
     """A follower that looks at what is on disk."""
+
+    rules = RULES
 
     def __init__(self, look: Callable[[Sequence[Event]], Sequence[Event]]) -> None:
         self.look = look
