@@ -1,6 +1,7 @@
 """The dataset's card: read by the hub's own library, honest, and safe from what others wrote."""
 
 import asyncio
+import hashlib
 import logging
 import re
 import warnings
@@ -14,6 +15,7 @@ from harvester.collecting import collect
 from harvester.exporting import export, markdown, meanings
 from harvester.exporting.markdown import code, plain, table
 from harvester.exporting.metadata import HUB_LICENSES
+from harvester.exporting.origins import seed_files
 from harvester.recipe import Recipe, Step
 from harvester.recipe.teacher import Teacher
 from harvester.seeds_spec import Seeds
@@ -202,6 +204,25 @@ def test_seeds_that_are_gone_are_no_error(recipe: Any, tmp_path: Path) -> None:
     (recipe.path / "train.jsonl").unlink()
     export(loaded, tmp_path / "out")
     assert "| `train` | `train.jsonl` | CC0-1.0 | `not known` |" in read(tmp_path / "out").text
+
+
+def test_a_dataset_of_the_hub_is_named_as_the_source_and_nobody_asks_the_hub(recipe: Any, tmp_path: Path) -> None:
+    recipe.save()
+    asyncio.run(collect(Recipe.load(recipe.path)))
+    recipe.data["seeds"]["path"] = ["bob/questions", "train.jsonl"]
+    recipe.save()
+    export(Recipe.load(recipe.path), tmp_path / "out")
+    found = read(tmp_path / "out")
+    assert found.data.to_dict()["source_datasets"] == ["extended|bob/questions"]
+    assert "| `train` | `bob/questions, train.jsonl` | CC0-1.0 | `not known` |" in found.text
+
+
+def test_several_files_have_one_digest_of_theirs(recipe: Any) -> None:
+    recipe.seeds("more.jsonl", ["more"])
+    recipe.data["seeds"]["path"] = ["train.jsonl", "more.jsonl"]
+    recipe.save()
+    each = [hashlib.sha256((recipe.path / name).read_bytes()).digest() for name in ("train.jsonl", "more.jsonl")]
+    assert seed_files(Recipe.load(recipe.path))[0].sha256 == hashlib.sha256(b"".join(each)).hexdigest()
 
 
 def test_many_reasons_are_summed_up(recipe: Any, provider: Any, tmp_path: Path) -> None:
