@@ -103,5 +103,6 @@ def _told(source: Source) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - the library's own, its client's, Arrow's: it is the data's mistake
         said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        where = "" if source.files else "; it is neither a file of the recipe's folder nor a dataset of the hub"
+        nowhere = isinstance(error, OSError) and not source.files  # not found, not reached
+        where = "; it is neither a file of the recipe's folder nor a dataset of the hub" if nowhere else ""
         raise BadInput(f"{source}: cannot be read as a dataset: {said[:300]}{where}") from None
