@@ -31,15 +31,19 @@ def terms_text(exported: "Exported", overall: dict[str, Any]) -> str:
     """
     if overall["verdict"] is None:
         return "No answers, no terms."
-    meaning = VERDICTS.get(overall["verdict"], "not known to this version")
     teachers = "\n".join(line for terms in exported.terms.values() for line in _of_teacher(terms))
     parts = [
-        f"Of the whole: **{plain(overall['verdict'])}** ({meaning}). {DIFFER}",
+        f"Of the whole: **{plain(overall['verdict'])}** ({meaning_of(overall['verdict'])}). {DIFFER}",
         bullets(rules(overall)),
         teachers,
         NOTE,
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def meaning_of(verdict: str) -> str:
+    """A verdict in words."""
+    return VERDICTS.get(verdict, "a word that this version does not know")
 
 
 def rules(overall: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harvester import __version__
-from harvester.exporting.binding import terms_text
+from harvester.exporting.binding import meaning_of, terms_text
 from harvester.exporting.formats import OWN
 from harvester.exporting.layout import in_words
 from harvester.exporting.making import left_out, limitations, making
@@ -86,8 +86,8 @@ def _warnings(exported: "Exported", overall: dict[str, Any]) -> Iterator[str]:
         )
     if overall["verdict"] not in (*PASSING, None):
         yield (
-            f"of training on the answers of a teacher its terms say **{overall['verdict']}**. Whoever collected them"
-            f" states a right to it, which is {CLAIMED}: see [Terms](#terms)."
+            f"a teacher's terms are **{plain(overall['verdict'])}**: {meaning_of(overall['verdict'])}. Whoever collected"
+            f" its answers states a right to train on them, which is {CLAIMED}: see [Terms](#terms)."
         )
     if not exported.rows["train"]:
         yield "there is nothing in `train`."

@@ -23,7 +23,7 @@ UNREAD = (
 UNSEARCHED = (
     "Personal data, secrets and copies of other texts were looked for only where a reason above begins with `curate:`."
 )
-PICKED = "Answers were picked, so they are no random sample of what the teacher says."
+PICKED = "Answers were picked by what is told above, so they are no random sample of what the teacher says."
 OPINION = "`score` is a model's opinion of another's answer."
 TEST = (
     "The answers in `test` are the teacher's, wrong ones too; what is right stands in `reference`, where it is known."
@@ -99,9 +99,15 @@ def limitations(recipe: Recipe, exported: "Exported") -> str:
         UNSEARCHED,
     ]
     lines += [OPINION] if any(step.judges for step in recipe.steps) else []
-    lines += [PICKED] if recipe.selects(recipe.answer_step) != "all" else []
+    lines += [PICKED] if _are_picked(recipe) else []
     lines += [TEST] if exported.rows["test"] else []
     return f"{_checks(recipe)}\n\n{bullets(lines)}"
+
+
+def _are_picked(recipe: Recipe) -> bool:
+    """Whether anything decides which answers become rows."""
+    judged = any(step.judges for step in recipe.steps)
+    return judged or recipe.competes(recipe.answer_step) or bool(_checked_by(recipe, recipe.answer_step))
 
 
 def _checks(recipe: Recipe) -> str:

@@ -135,6 +135,15 @@ def test_it_says_how_it_was_made_and_what_it_cost(recipe: Any, tmp_path: Path) -
     assert "Cost: $0.0002 in all, judges and failed requests too; $0.000027 for each row kept" in text
     assert "| `json_schema` | the answer is bare JSON of the stated schema | that the values in it are right |" in text
     assert "harvester trace ROW_ID" in text
+    assert "no random sample" in text
+
+
+def test_without_checks_judges_or_rivals_answers_are_as_the_teacher_gave_them(recipe: Any, tmp_path: Path) -> None:
+    del recipe.data["steps"][0]["verify"]
+    text = card(recipe, tmp_path / "out").text
+    assert "No check looked at the answers. Those that were cut off, empty or filtered were left out." in text
+    assert "no random sample" not in text
+    assert "Of `train` and `dev`: nothing." in text
 
 
 def test_a_recipe_of_several_steps_tells_each_with_its_teacher(recipe: Any, provider: Any, tmp_path: Path) -> None:
@@ -175,7 +184,9 @@ def test_a_recipe_s_own_function_is_a_check(folder: Any, tmp_path: Path, monkeyp
 def test_a_claimed_right_stands_at_the_top_and_among_the_terms(recipe: Any, tmp_path: Path) -> None:
     recipe.data["terms"] = {"teacher": {"basis": "a contract", "accepted_by": "A. Person"}}
     text = card(recipe, tmp_path / "out").text
-    assert "**unknown**. Whoever collected them states a right to it" in text.split("## ")[0]
+    assert (
+        "**unknown**: nobody has found a clause that allows it. Whoever collected its answers" in text.split("## ")[0]
+    )
     assert "basis**, against the verdict above**: a contract (accepted by A. Person; claimed by the user" in text
 
 
