@@ -86,8 +86,8 @@ def _warnings(exported: "Exported", overall: dict[str, Any]) -> Iterator[str]:
         )
     if overall["verdict"] not in (*PASSING, None):
         yield (
-            f"a teacher's terms are **{plain(overall['verdict'])}**: {meaning_of(overall['verdict'])}. Whoever collected"
-            f" its answers states a right to train on them, which is {CLAIMED}: see [Terms](#terms)."
+            f"a teacher's terms are **{plain(overall['verdict'])}**: {meaning_of(overall['verdict'])}. Whoever"
+            f" collected its answers states a right to train on them, which is {CLAIMED}: see [Terms](#terms)."
         )
     if not exported.rows["train"]:
         yield "there is nothing in `train`."
