@@ -167,6 +167,7 @@ class _Contexts:
         every = {row.id: row for chain in self._chains.values() for row in chain}
         raw = trees.replies_of(connection, list(every.values()))
         self._answers = {row: rules.read(every[row].step, parse(reply))[0] for row, reply in raw.items()}
+        self._said = {row: said(answer) for row, answer in self._answers.items()}  # once: many may be made from one
 
     def seeds(self, row: TreeRow) -> list[Seed]:
         """The row's own seed; those that its reply holds, where it expands."""
@@ -182,7 +183,7 @@ class _Contexts:
         """The fields of a seed that was made from a row, or is its own, and `steps`."""
         steps: defaultdict[str, Any] = defaultdict(dict)
         for ancestor in self._chains[row.id]:
-            steps[ancestor.step.removesuffix(REPAIR)] = said(self._answers[ancestor.id])
+            steps[ancestor.step.removesuffix(REPAIR)] = self._said[ancestor.id]
         return {**seed.data, "steps": dict(steps)}
 
 
