@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,7 +23,7 @@ from harvester.store.events import TEACHER, Event, Lost, Replied, Unanswered
 from harvester.store.lock import sole_writer
 from harvester.store.mark import Mark
 from harvester.store.plans import New, Planned, add_rows, as_text
-from harvester.store.reading import inflated
+from harvester.store.reading import chunks, inflated
 from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, rows, runs, spending, teachers
 
 T = TypeVar("T")
@@ -138,9 +139,12 @@ class StoreWriter:
     def _maybe_sent(self, connection: Connection, run: Row[Any]) -> list[Pending]:
         marked, highest = self.mark.of(run.id)
         highest = max(run.handed_out, highest)  # of a run from before schema 0003
-        out = requests.c.id.in_({*marked, *json.loads(run.outstanding or "[]")})
-        query = _pending_query(run.plan_id).where(requests.c.id <= highest if highest else out)
-        return self._pending_rows(connection, query)
+        query = _pending_query(run.plan_id)
+        if highest:
+            return self._pending_rows(connection, query.where(requests.c.id <= highest))
+        out = chunks(sorted({*marked, *json.loads(run.outstanding or "[]")}))
+        parts = (self._pending_rows(connection, query.where(requests.c.id.in_(some))) for some in out)
+        return list(chain.from_iterable(parts))
 
     def uncertain(self, recipe: str) -> int:
         """How many requests the recipe's runs that were killed since its last orderly one may have sent in vain."""

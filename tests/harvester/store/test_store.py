@@ -135,6 +135,16 @@ def test_what_was_handed_out_since_the_last_commit_is_found_too(path: Path) -> N
         assert [sent.request_id for sent in store.killed_runs()[0].sent] == [2]
 
 
+def test_more_may_have_been_sent_than_a_statement_has_room_for(path: Path) -> None:
+    with StoreWriter.open(path) as store:
+        begin(store, add_plan(store, count=3000))
+        for request_id in range(1, 3001):
+            store.mark.hand_out(request_id)
+        raw: Any = store.engine.raw_connection().driver_connection
+        raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1500)
+        assert len(store.killed_runs()[0].sent) == 3000
+
+
 def test_the_mark_of_a_store_that_is_gone_says_nothing_about_the_next(path: Path) -> None:
     with StoreWriter.open(path) as store:
         begin(store, add_plan(store, count=5))
