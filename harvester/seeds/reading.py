@@ -39,7 +39,7 @@ def read_seeds(recipe: Recipe) -> Iterator[Seed]:
         BadInput: naming the file, the line or row, and the mend.
     """
     for split, spec, where in _specs(recipe):
-        yield from _seeds(_rows(recipe.folder, spec, where), split)
+        yield from _seeds(read_rows(recipe.folder, spec, where), split)
 
 
 def files_digest(recipe: Recipe) -> str:
@@ -62,7 +62,7 @@ def places(recipe: Recipe, split: str, numbers: Collection[int]) -> dict[int, Pl
     found = {}
     for own, spec, where in _specs(recipe):
         if own == split and wanted:
-            rows = islice(_rows(recipe.folder, spec, where), max(wanted))
+            rows = islice(read_rows(recipe.folder, spec, where), max(wanted))
             for number, (source, place, _) in enumerate(rows, start=1):
                 if number in wanted:
                     found[number] = Place(str(source), source.unit, place)
@@ -94,8 +94,17 @@ def _seeds(rows: Iterator[Row], split: str) -> Iterator[Seed]:
         yield Seed(seed_id, split, data, reference)
 
 
-def _rows(folder: Path, spec: Seeds, where: str) -> Iterator[Row]:
-    """(source, line or row or chunk, fields), renamed, up to the limit; each source has one at least."""
+def read_rows(folder: Path, spec: Seeds, where: str) -> Iterator[Row]:
+    """(source, line or row or chunk, fields), renamed, up to the limit; each source has one at least.
+
+    Args:
+        folder: the recipe's.
+        spec: what it says of them.
+        where: its file and field, for messages.
+
+    Raises:
+        BadInput: as `read_seeds`.
+    """
     return islice(_all_rows(folder, spec, where), spec.limit)
 
 
