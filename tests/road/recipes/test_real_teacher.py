@@ -40,6 +40,7 @@ def test_the_commented_lines_make_a_recipe_for_a_real_teacher(name: str, shipped
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_recipe_runs_with_a_real_small_model(name: str, shipped: Any) -> None:
     """What a 135M model says is worth little: that each answer is accounted for is what counts."""

@@ -77,6 +77,7 @@ def test_good_answers_come_out_as_the_dataset(name: str, shipped: Any, provider:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_table_of_all_recipes_can_be_made_anew() -> None:
     script = Path(__file__).parents[3] / "examples/try_recipes.py"
     done = subprocess.run([sys.executable, script, "1", "8"], capture_output=True, text=True, check=False)
