@@ -1,7 +1,7 @@
 """What says of stored answers that they are not, or are, for training: curate, verdict."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -25,9 +25,18 @@ from harvester.cli.base import (
 @store_option
 @click.option("--undo", is_flag=True, help="Take back everything that the last curation of RECIPE dropped.")
 @click.option("--report", type=PATH, callback=usable, help="Folder of curation.html and .json; default: the recipe's.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where rows are looked through; ray: on the cluster of RAY_ADDRESS.",
+)
 @trust_option
 @as_json
-def curate(recipe: Path, store: Path | None, undo: bool, report: Path | None, as_json: bool) -> None:
+def curate(
+    recipe: Path, store: Path | None, undo: bool, report: Path | None, executor: Literal["local", "ray"], as_json: bool
+) -> None:
     """Look for what of RECIPE's answers should not be trained on; `export` leaves it out."""
     from harvester import curating
 
@@ -37,14 +46,18 @@ def curate(recipe: Path, store: Path | None, undo: bool, report: Path | None, as
         show(taken_back, as_json=as_json, text=lambda r: f"{r['recipe']}: {r['taken_back']} rows taken back")
         return
     folder = report or loaded.folder
-    found = curating.curate(loaded, store, report=folder)
+    found = curating.curate(loaded, store, executor=curating.executor(executor), report=folder)
     result = {"recipe": loaded.name, **found.summary(), "report": str(folder / curating.PAGE)}
     show(result, as_json=as_json, text=texts.curate)
 
 
 @click.command(epilog="Example: harvester verdict 1f3a reject --note 'wrong total' --recipe runs/orders")
 @click.argument("row", help="A row_id of the dataset, or its beginning.")
-@click.argument("word", type=click.Choice(["accept", "reject", "edit", "withdraw"]))
+@click.argument(
+    "word",
+    type=click.Choice(["accept", "reject", "edit", "withdraw"]),
+    help="withdraw: what was said before counts no more.",
+)
 @click.option("--answer", help="With edit: what stands in the place of the teacher's answer.")
 @click.option("--note", help="Why.")
 @click.option("--by", "said_by", help="Who says so; default: the name of your account.")

@@ -124,6 +124,8 @@ def export(
         "dropped": dict(exported.dropped),
         "waiting": exported.waiting,
         "pairs": dict(exported.pairs),
+        "curated_at": exported.curation and exported.curation.made_at,
+        "newer_than_curation": exported.newer,
         "pushed": upload(exported) if upload else None,
     }
     show(result, as_json=as_json, text=texts.export)

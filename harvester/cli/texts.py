@@ -224,6 +224,11 @@ def export(result: dict[str, Any]) -> str:
     lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
     if result["waiting"]:
         lines.append(f"  {result['waiting']} rows have no answer yet")
+    if result["curated_at"] is None:
+        lines.append("  not curated; `harvester curate` looks for secrets, copies, held-out texts and more")
+    elif result["newer_than_curation"]:
+        newer = result["newer_than_curation"]
+        lines.append(f"  {newer} rows came after the last curation; run `harvester curate` again")
     if pushed := result["pushed"]:
         gone = f"; {pushed['deleted']} of earlier exports deleted" if pushed["deleted"] else ""
         lines.append(f"pushed {pushed['files']} files to {pushed['url']} (commit {pushed['commit'][:8]}){gone}")

@@ -11,6 +11,7 @@ from harvester.store.curations import Dropped
 class Curated:
     """What a curation looked at and dropped."""
 
+    filters: tuple[str, ...] = ()  # those that were on, in their order
     looked_at: int = 0  # answers of train and dev, rejected ones included
     before: Counter[str] = field(default_factory=Counter)  # by split: what would have been written
     after: Counter[str] = field(default_factory=Counter)  # by split: what is left of it
@@ -22,6 +23,7 @@ class Curated:
     def summary(self) -> dict[str, Json]:
         """The counts, for programs."""
         return {
+            "filters": list(self.filters),
             "looked_at": self.looked_at,
             "before": dict(self.before),
             "after": dict(self.after),

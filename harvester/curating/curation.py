@@ -14,7 +14,7 @@ from harvester.curating.findings import findings
 from harvester.curating.looking import Executor, here
 from harvester.curating.reporting import write_report
 from harvester.curating.row_filters import row_filters
-from harvester.curating.spool import Left, Spool, batches, light
+from harvester.curating.spool import Left, Spool, light
 from harvester.errors import StoreUnusable
 from harvester.exporting.columns import Columns
 from harvester.exporting.lineages import lineages
@@ -51,9 +51,8 @@ def curate(
         curated = look(recipe, spool, executor)
         if report is not None:
             write_report(report, findings(recipe, spool, curated, utc_now()))
-        writer.keep_curation(
-            recipe.name, recipe.curate.model_dump(mode="json"), curated.looked_at, curated.drops.values()
-        )
+        settings = {"filters": list(curated.filters), **recipe.curate.model_dump(mode="json")}
+        writer.keep_curation(recipe.name, settings, curated.looked_at, curated.drops.values())
     return curated
 
 
@@ -83,12 +82,15 @@ def look(recipe: Recipe, spool: Path, executor: Executor = here) -> Curated:
     filters = row_filters(recipe.curate, contamination)
     protected = {id_ for id_, _, _, is_protected in light(spool) if is_protected}
     found: dict[int, Dropped] = {}
-    for of_batch in executor(filters, batches(spool)):
+    for of_batch in executor(filters, spool):
         found |= {one.id: one for one in of_batch}
-    for one in corpus_filters(recipe.curate):
+    comparing = corpus_filters(recipe.curate)
+    for one in comparing:
         drops = one.drops(Left(spool, found.keys() - protected))
         found |= {id_: Dropped(id_, one.name, drop.reason, drop.detail) for id_, drop in drops.items()}
-    return _counted(spool, found)
+    curated = _counted(spool, found)
+    curated.filters = (*(one.name for one in filters), *(one.name for one in comparing))
+    return curated
 
 
 def _counted(spool: Path, found: dict[int, Dropped]) -> Curated:

@@ -1,16 +1,42 @@
-"""Row filters over batches of candidates: in this process, or handed to an executor of more."""
+"""Row filters over a spool of candidates: in this process, or by an executor of more."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from harvester.curating.base import RowFilter
-from harvester.curating.spool import candidates_in
+from harvester.curating.spool import batches, candidates_in
+from harvester.errors import BadInput
 from harvester.store.curations import Dropped
 
 Found = list[Dropped]
-Executor = Callable[[Sequence[RowFilter], Iterable[pa.RecordBatch]], Iterator[Found]]
-"""Filters and batches → what the filters found in each batch, in the order of the batches."""
+Executor = Callable[[Sequence[RowFilter], Path], Iterator[Found]]
+"""Filters and a finished spool → what the filters found, a list for each batch that they found something in, in the
+order of the spool."""
+
+
+def executor(name: Literal["local", "ray"]) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        BadInput: Ray is not installed.
+    """
+    if name == "local":
+        return here
+    try:
+        from harvester.curating.ray_stage import on_a_cluster  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise BadInput("--executor ray: needs the library `ray`: pip install 'harvester[ray]'") from None
+    return on_a_cluster
+
+
+def here(filters: Sequence[RowFilter], spool: Path) -> Iterator[Found]:
+    """The executor of one process."""
+    for batch in batches(spool):
+        if found := in_batch(filters, batch):
+            yield found
 
 
 def in_batch(filters: Sequence[RowFilter], batch: pa.RecordBatch) -> Found:
@@ -22,9 +48,3 @@ def in_batch(filters: Sequence[RowFilter], batch: pa.RecordBatch) -> Found:
                 found.append(Dropped(candidate.example.id, one.name, drop.reason, drop.detail))
                 break
     return found
-
-
-def here(filters: Sequence[RowFilter], batches: Iterable[pa.RecordBatch]) -> Iterator[Found]:
-    """The executor of one process."""
-    for batch in batches:
-        yield in_batch(filters, batch)

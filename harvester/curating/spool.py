@@ -52,10 +52,16 @@ class Spool:
         self._batch.clear()
 
 
-def batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """A finished spool, batch by batch."""
+def how_many_batches(path: Path) -> int:
+    """Of a finished spool; one at least."""
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
-        for number in range(reader.num_record_batches):
+        return int(reader.num_record_batches)
+
+
+def batches(path: Path, first: int = 0, last: int | None = None) -> Iterator[pa.RecordBatch]:
+    """A finished spool, batch by batch; from number `first` on, and without number `last`."""
+    with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+        for number in range(reader.num_record_batches)[first:last]:
             yield reader.get_batch(number)
 
 

@@ -26,6 +26,7 @@ from harvester.exporting.shards import SplitWriter
 from harvester.exporting.workers import how_many, pieces
 from harvester.recipe import Recipe
 from harvester.store import StoreReader
+from harvester.store.curations import Curation
 from harvester.terms import require_verdict, strictest, strictness, with_rules
 from harvester.verdicts import said
 
@@ -51,6 +52,8 @@ class Exported:
     waiting: int = 0  # rows that have no answer yet
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
+    curation: Curation | None = None  # the recipe's newest
+    newer: int = 0  # rows of train and dev that are written, and came after it
     classes: Classes = field(default_factory=Classes)  # of the rows of train
     sha256: str = ""  # over the parquet files
     # By teacher, id, verdict, as_of and basis: a registry's entry changes from one day to another.
@@ -65,6 +68,9 @@ class Exported:
     def keep(self, lineage: Lineage) -> None:
         """Count a row that is written."""
         self.rows[lineage.row.split] += 1
+        reply = lineage.row.reply
+        if self.curation and reply and lineage.row.split != "test":
+            self.newer += reply.received_at > self.curation.made_at
         if lineage.row.split == "train":
             self.classes.add(lineage.row.seed, lineage.answer.text if lineage.answer else "")
 
@@ -83,7 +89,7 @@ class Exported:
 
     def blank(self) -> "Exported":
         """The same export, with nothing counted yet."""
-        return Exported(self.path, self.unfiltered, self.only_terms, self.format)
+        return Exported(self.path, self.unfiltered, self.only_terms, self.format, curation=self.curation)
 
     def add(self, part: "Exported") -> None:
         """Count what was counted of some more of its rows."""
@@ -92,6 +98,7 @@ class Exported:
         self.asked += part.asked
         self.accepted += part.accepted
         self.waiting += part.waiting
+        self.newer += part.newer
         self.classes.add_all(part.classes)
         for key, terms in part.terms.items():
             self.terms.setdefault(key, terms)
@@ -136,6 +143,7 @@ def export(
         counts = reader.counts(plan_id)
         exported = Exported(out, unfiltered, only_terms, format or recipe.export.format)
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
+        exported.curation = reader.curation(recipe.name)
         with_pairs = uses_pairs(exported.format, asked_for=recipe.export.preference)
         task = Task(recipe, path, said(path), exported.blank(), with_pairs)
         workers = how_many(sum(counts.rows.values()))

@@ -20,9 +20,7 @@ UNREAD = (
     "The answers are a language model's: its mistakes are in them, and what it should not have said, as far as no check"
     " saw it. Where a person looked at a row, `checks` says so; at others nobody did."
 )
-UNSEARCHED = (
-    "Personal data, secrets and copies of other texts were looked for only where a reason above begins with `curate:`."
-)
+UNSEARCHED = "Nobody looked for secrets, personal data, copies or held-out texts among the rows."
 PICKED = "Answers were picked by what is told above, so they are no random sample of what the teacher says."
 OPINION = "`score` is a model's opinion of another's answer."
 TEST = (
@@ -96,12 +94,21 @@ def limitations(recipe: Recipe, exported: "Exported") -> str:
     lines = [
         UNREAD,
         f"Language: {languages}, as a check told it." if languages else "Languages: not checked.",
-        UNSEARCHED,
+        _curation(exported),
     ]
     lines += [OPINION] if any(step.judges for step in recipe.steps) else []
     lines += [PICKED] if _are_picked(recipe) else []
     lines += [TEST] if exported.rows["test"] else []
     return f"{_checks(recipe)}\n\n{bullets(lines)}"
+
+
+def _curation(exported: "Exported") -> str:
+    curation = exported.curation
+    if curation is None:
+        return UNSEARCHED
+    filters = ", ".join(code(name) for name in curation.settings["filters"]) or "no filter"
+    newer = f"; {exported.newer} rows came later, and were not looked through" if exported.newer else ""
+    return f"Curated on {curation.made_at[:10]} by {filters}{newer}. What no filter looks for, nobody looked for."
 
 
 def _are_picked(recipe: Recipe) -> bool:

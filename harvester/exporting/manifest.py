@@ -39,11 +39,19 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Se
         "rows": dict(sorted(exported.rows.items())),
         "asked": exported.asked,
         "accepted": exported.accepted,
+        "curation": _curation(exported),
         "dropped": dict(sorted(exported.dropped.items())),
         "usd": usd(exported.cost_nusd),
         "collect_minutes": exported.collect_minutes,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _curation(exported: "Exported") -> dict[str, Any] | None:
+    found = exported.curation
+    if found is None:
+        return None
+    return {"made_at": found.made_at, "settings": dict(found.settings), "newer_rows": exported.newer}
 
 
 def _teacher(recipe: Recipe, name: str) -> dict[str, Any]:

@@ -177,3 +177,27 @@ def test_the_command_keeps_a_person_s_word(planted: Recipe, tmp_path: Path) -> N
     ran = CliRunner().invoke(cli, ["verdict", row[:10], "reject", "--by", "Amal", "--recipe", str(planted.folder)])
     assert (ran.exit_code, ran.stdout) == (0, f"{row}: reject, by Amal\n")
     assert "subject a" not in exported(planted, tmp_path / "out")
+
+
+def test_an_export_says_whether_its_rows_were_curated(
+    planted: Recipe, folder: Any, provider: Any, tmp_path: Path
+) -> None:
+    def told() -> tuple[str, Any, str]:
+        ran = CliRunner().invoke(cli, ["export", str(planted.folder), str(tmp_path / "out")])
+        manifest = json.loads((tmp_path / "out" / "harvester.json").read_text(encoding="utf-8"))
+        return ran.stdout, manifest["curation"], (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+    said, curation, card = told()
+    assert "not curated" in said
+    assert curation is None
+    assert "Nobody looked for secrets" in card
+    curate(planted)
+    said, curation, card = told()
+    assert "curat" not in said.replace("curate:", "")
+    assert "near_duplicates" in curation["settings"]["filters"]
+    assert "Curated on" in card
+    answers(folder, provider, {"a later one": "It rains."})
+    said, curation, card = told()
+    assert "1 rows came after the last curation" in said
+    assert curation["newer_rows"] == 1
+    assert "1 rows came later" in card
