@@ -35,6 +35,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         rules = Rules(recipe)
         found = _balance(recipe, rules, reader, plan_id)
         rejudged = reader.count_unjudged(plan_id, rules.digests)
+        curation = reader.curation(recipe.name)
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks
@@ -47,6 +48,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "balance": {name: dict(shares) for name, shares in found.fields.items()},
         "warnings": list(found.warnings),
         "judged_by_other_rules": rejudged,
+        "curation": curation and {"made_at": curation.made_at, "dropped": dict(curation.dropped)},
         "failures": dict(counts.failures),
         "usd": usd(counts.spent_nusd),
         "minutes": counts.minutes,

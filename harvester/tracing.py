@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ from sqlalchemy import Connection, Row, Select, func, select
 from harvester.errors import StoreUnusable
 from harvester.pricing import usd
 from harvester.records import Json
+from harvester.store.curations import drop_of
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
 from harvester.store.schema import plans, replies, requests, rows, runs, seeds, teachers
+from harvester.verdicts import said
 
 
 def trace(path: Path, row_id: str) -> dict[str, Json]:
     """A row's whole way: seed, prompt, raw reply, the teacher and its terms of that day, the recipe's text of that day.
 
-    With it come the rows that it was made from, and all that were made from it: judges' verdicts, and theirs.
+    With it come what curation and people say of it, the rows that it was made from, and all that were made from it:
+    judges' verdicts, and theirs.
 
     Args:
         path: the store.
@@ -32,9 +36,12 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
     """
     with _reading(path) as connection:
         row = _row(connection, row_named(connection, path, row_id).id)
+        drop, verdict = drop_of(connection, row.id), said(path).get(row.row_id)
         made_from, led_to = _ancestors(connection, row), _descendants(connection, row)
         return {
             **_traced(row),
+            "curation": drop and {"filter": drop.filter, "reason": drop.reason, "detail": dict(drop.detail)},
+            "verdict": verdict and asdict(verdict),
             "made_from": [_part(one) for one in made_from],
             "led_to": [_part(one) for one in led_to],
         }

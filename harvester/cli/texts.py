@@ -117,6 +117,9 @@ def status(result: dict[str, Any]) -> str:
         shares = ", ".join(f"{value} {accepted} of {asked}" for value, (asked, accepted) in classes.items())
         lines.append(f"  accepted by {field}: {shares}")
     lines += [f"{WARNING}: {warning}" for warning in result["warnings"]]
+    if curation := result["curation"]:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in curation["dropped"].items()) or "nothing"
+        lines.append(f"  curated at {curation['made_at']}: dropped {dropped}")
     if result["judged_by_other_rules"]:
         lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
@@ -181,6 +184,10 @@ def trace(result: dict[str, Any]) -> str:
     """A row's way, from its seed to the recipe's text of that day."""
     lines = [f"{name}: {result[name]}" for name in ("row_id", "recipe", "step", "split", "sample", "seed", "reference")]
     lines += _asked(result)
+    if drop := result["curation"]:
+        lines.append(f"curation: {drop['filter']}: {drop['reason']} {drop['detail']}")
+    if verdict := result["verdict"]:
+        lines.append(f"verdict: {verdict['kind']} by {verdict['said_by']} at {verdict['said_at']}: {verdict['note']}")
     for how, parts in (("made from", result["made_from"]), ("led to", result["led_to"])):
         for part in parts:
             lines += [f"--- {how} row {part['row_id']} of step {part['step']}", *_asked(part)]

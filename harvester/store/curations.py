@@ -1,17 +1,17 @@
 """What curating dropped: one reason per row, replaced or taken back as a whole."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.records import Json
 from harvester.store.applying import utc_now
 from harvester.store.plans import as_text
-from harvester.store.schema import curations, drops, rows
+from harvester.store.schema import curations, drops
 
 CHUNK = 1000
 
@@ -34,6 +34,7 @@ class Curation:
     settings: Mapping[str, Json]
     made_at: str  # ISO 8601, UTC
     looked_at: int  # answered rows of train and dev
+    dropped: Mapping[str, int]  # reason → rows
 
 
 def replace(connection: Connection, recipe: str, settings: Json, looked_at: int, dropped: Iterable[Dropped]) -> None:
@@ -61,17 +62,14 @@ def newest(connection: Connection, recipe: str) -> Curation | None:
     """The recipe's curation, if there is one."""
     query = select(curations).where(curations.c.recipe == recipe).order_by(curations.c.id.desc()).limit(1)
     found = connection.execute(query).first()
-    return Curation(found.id, json.loads(found.settings), found.made_at, found.looked_at) if found else None
+    if found is None:
+        return None
+    counted = select(drops.c.reason, func.count()).where(drops.c.curation_id == found.id).group_by(drops.c.reason)
+    dropped = {row.reason: row.count for row in connection.execute(counted)}
+    return Curation(found.id, json.loads(found.settings), found.made_at, found.looked_at, dropped)
 
 
-def dropped_of(connection: Connection, recipe: str) -> Iterator[tuple[str, Dropped]]:
-    """(row_id, what was found) of every row that the recipe's curation dropped, by filter and row."""
-    query = (
-        select(rows.c.row_id, drops)
-        .join(rows, rows.c.id == drops.c.id)
-        .join(curations, curations.c.id == drops.c.curation_id)
-        .where(curations.c.recipe == recipe)
-        .order_by(drops.c.filter, drops.c.id)
-    )
-    for row in connection.execute(query):
-        yield row.row_id, Dropped(row.id, row.filter, row.reason, json.loads(row.detail))
+def drop_of(connection: Connection, row: int) -> Dropped | None:
+    """What the newest curation has against a row."""
+    found = connection.execute(select(drops).where(drops.c.id == row)).first()
+    return Dropped(found.id, found.filter, found.reason, json.loads(found.detail)) if found else None

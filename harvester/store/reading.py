@@ -16,7 +16,7 @@ from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome, RuleDigests
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
-from harvester.store.curations import Curation, Dropped, dropped_of, newest
+from harvester.store.curations import Curation, newest
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
 from harvester.store.schema import PENDING, drops, outcomes, plans, replies, requests, rows, runs, seeds, teachers
@@ -239,11 +239,6 @@ class StoreReader:
         """The recipe's newest curation."""
         with self._reading() as connection:
             return newest(connection, recipe)
-
-    def curated(self, recipe: str) -> Generator[tuple[str, Dropped]]:
-        """(row_id, what was found) of every row that the recipe's curation dropped, by filter and row."""
-        with self._reading() as connection:
-            yield from dropped_of(connection, recipe)
 
     def last_run(self, recipe: str) -> RunState | None:
         """The recipe's latest run."""

@@ -16,6 +16,8 @@ from harvester.curating.reporting import FACTS
 from harvester.errors import BadInput, StoreUnusable
 from harvester.exporting import export
 from harvester.recipe import Recipe
+from harvester.status import status
+from harvester.tracing import trace
 
 HELD_OUT = "held out"
 KEY = "sk-ant-" + "Aa1" * 12
@@ -201,3 +203,17 @@ def test_an_export_says_whether_its_rows_were_curated(
     assert "1 rows came after the last curation" in said
     assert curation["newer_rows"] == 1
     assert "1 rows came later" in card
+
+
+def test_trace_and_status_tell_what_curation_and_people_said(planted: Recipe, tmp_path: Path) -> None:
+    near, leak = (row_id(planted, tmp_path / "all", seed) for seed in ("near b", "leak"))
+    curate(planted)
+    speak(planted, leak, "accept", note="of the documentation", said_by="Amal")
+    of_near, of_leak = (trace(planted.folder / "harvest.db", row) for row in (near, leak))
+    assert of_near["curation"]["reason"] == "near_duplicate"
+    assert of_near["verdict"] is None
+    assert (of_leak["verdict"]["kind"], of_leak["verdict"]["said_by"]) == ("accept", "Amal")
+    assert status(planted)["curation"]["dropped"] == {"near_duplicate": 1, "secret": 1}
+    ran = CliRunner().invoke(cli, ["trace", leak, "--recipe", str(planted.folder)])
+    assert "verdict: accept by Amal" in ran.stdout
+    assert "dropped 1 near_duplicate, 1 secret" in CliRunner().invoke(cli, ["status", str(planted.folder)]).stdout
