@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,9 +18,7 @@ from typing import Any
 import pytest
 
 from harvester.budget import worst_case_tokens
-from harvester.collecting import Options
 from harvester.collecting import collect as run_collect
-from harvester.exporting import export
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.store import StoreReader
@@ -298,86 +295,3 @@ def test_fault_01_killed_at_fifty_random_instants_everything_is_accounted_for(fo
         f"{len(provider.answered)} answered, {len(account.stored)} stored, {answered_again} answered again of "
         f"{sum(uncertain.values())} reported; billed ${bill_usd:.2f}, counted ${spent_usd:.2f}"
     )
-
-
-# --- 26
-
-
-KILLED_EXPORT = """
-import os, signal, sys
-import harvester.exporting
-from harvester.cli import main
-place = sys.argv.pop(1)
-for line in sys.stdin:
-    left = int(line)
-    def hook(event, given):
-        global left
-        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and place in str(given):
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
-    if (child := os.fork()) == 0:
-        sys.addaudithook(hook)
-        sys.exit(main())
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-"""For each number n on its input: `harvester export`, killed before its n-th file operation at the place (from 0)."""
-
-
-def files_of(dataset: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(dataset)): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def exported_before(folder: Any, tmp_path: Path) -> tuple[Path, dict[str, bytes], dict[str, bytes]]:
-    """A dataset's folder with an old export in it; the old files, and those that a new export writes."""
-    recipe = Recipe.load(folder.path)
-    asyncio.run(run_collect(recipe, None, Options(limit=5)))
-    old = files_of(export(recipe, tmp_path / "old" / "dataset").path)
-    asyncio.run(run_collect(recipe))
-    return tmp_path / "dataset", old, files_of(export(recipe, tmp_path / "new" / "dataset").path)
-
-
-def write_anew(dataset: Path, files: dict[str, bytes]) -> None:
-    shutil.rmtree(dataset, ignore_errors=True)
-    for name, content in files.items():
-        (dataset / name).parent.mkdir(parents=True, exist_ok=True)
-        (dataset / name).write_bytes(content)
-
-
-def test_fault_26_an_export_killed_at_any_file_operation_leaves_a_whole_dataset_or_none(
-    folder: Any, exported_before: Any
-) -> None:
-    dataset, old, new = exported_before
-    exporter = start("-c", KILLED_EXPORT, f".{dataset.name}-", "export", str(folder.path), str(dataset))
-    assert exporter.stdin is not None
-    assert exporter.stdout is not None
-    found, code = [], -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        write_anew(dataset, old)
-        print(len(found), file=exporter.stdin, flush=True)
-        code = next(int(line) for line in exporter.stdout if line.strip().lstrip("-").isdigit())
-        found.append(["old", "new", "none"][[old, new, {}].index(files_of(dataset))])
-    _, errors = exporter.communicate()
-    assert (code, found[-1]) == (0, "new"), errors
-    assert found.count("old") > 3  # killed while it wrote
-    assert found.count("none") <= 1  # between two renames
-
-
-def test_fault_26_an_export_killed_as_soon_as_it_writes_leaves_a_whole_dataset(
-    folder: Any, exported_before: Any
-) -> None:
-    dataset, old, new = exported_before
-    chance = random.Random(26)  # noqa: S311 - seeded on purpose
-    for _ in range(4):
-        write_anew(dataset, old)
-        known = set(dataset.parent.iterdir())
-        process = start("-m", "harvester", "export", str(folder.path), str(dataset))
-        while process.poll() is None and set(dataset.parent.iterdir()) == known:
-            time.sleep(0.0005)
-        run_for(process, chance.uniform(0, 0.03))
-        process.kill()
-        process.communicate()
-        assert files_of(dataset) in (old, new, {})
-    export(Recipe.load(folder.path), dataset)  # what the killed ones left behind is in nobody's way
-    assert files_of(dataset) == new
