@@ -65,7 +65,7 @@ def newest(connection: Connection, recipe: str) -> Curation | None:
     if found is None:
         return None
     counted = select(drops.c.reason, func.count()).where(drops.c.curation_id == found.id).group_by(drops.c.reason)
-    dropped = {row.reason: row.count for row in connection.execute(counted)}
+    dropped = {reason: int(count) for reason, count in connection.execute(counted)}
     return Curation(found.id, json.loads(found.settings), found.made_at, found.looked_at, dropped)
 
 
