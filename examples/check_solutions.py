@@ -39,6 +39,7 @@ TIDY: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\\\{", "("),
     (r"\\\}", ")"),
     (r"\{,\}", ","),
+    (r"(\d+)[.,](\d*)(?:\\(?:overline|bar|dot)\s*\{|\()(\d+)[})]", lambda found: repeating(*found.groups())),
     (r"(?<![a-zA-Z\\])(pi|sqrt)(?![a-zA-Z])", r"\\\1 "),
     (r"(?<![\d.,])[1-9]\d{0,2}(?:[,' ]\d{3})+(?![\d,])", lambda found: re.sub(r"\D", "", found[0])),  # 1,000,000
     (r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+(?=,\d))(?![\d.])", lambda found: found[0].replace(".", "")),
@@ -55,6 +56,13 @@ WORD, POWER = r"(?<![a-zA-Z\\])(?:[a-zA-Z]{2,}|(?<=[\d\s])[mglLsh])(?![a-zA-Z])"
 WORDS = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]{2}")
 UNITS = re.compile(rf"(?:\s*{WORD}{POWER}(?:\s*/\s*[a-zA-Z]+{POWER})?)+\s*$")
 """Words at the end: rolls, km/h, cm^3, euros are left."""
+PART = re.compile(r"[\u03c0\u221a\u2264\u2265\u2260]|(?<![a-zA-Z])pi(?![a-zA-Z])|[a-zA-Z]\s*[<>]=?\s*-?\d|\S\s[<>]")
+"""A number of such a line is a part of its value: 25 of 25pi, 2 of x > 2."""
+
+
+def repeating(whole: str, fixed: str, period: str) -> str:
+    """0.1 and a 6 that repeats → ((016-01)/90)."""
+    return f"(({whole}{fixed}{period}-{whole}{fixed})/{'9' * len(period)}{'0' * len(fixed)})"
 
 
 def boxed(answer: str) -> str | None:
@@ -136,9 +144,12 @@ def expectation(result: Any) -> tuple[list[Decimal], bool]:
 
 
 def equation(text: str, expected: list[Decimal], *, formula: bool) -> str:
-    """One value, with a name or a calculation before it: every side that is a number has to be the expected one."""
+    """One value, with a name or a calculation before it: every number with its unit, or none, is the expected one."""
     parts = [part for part in text.split(r"\approx") if re.search(r"\d|\\pi", part)] or [text]
-    sides = [side if formula else UNITS.sub("", side) for side in re.split(r"=|\\in(?![a-z])", parts[0])]
+    sides = re.split(r"(?<![<>!])(?<!\\not)=|\\in(?![a-z])", parts[0])
+    if not formula:
+        units = ["".join(UNITS.findall(side)).split() for side in sides]
+        sides = [UNITS.sub("", side) for side, unit in zip(sides, units, strict=True) if unit in ([], units[-1])]
     sides = [side for side in sides if side.strip()]
     read = [readings(side) if formula or not WORDS.search(side) else [] for side in sides]
     if not read or not read[-1]:
@@ -163,6 +174,8 @@ def unboxed(answer: str, expected: list[Decimal], *, formula: bool) -> str:
     if judged(line, expected, formula=formula) == RIGHT:
         return RIGHT
     pieces = re.findall(r"\$+[^$]+\$+|\\\(.+?\\\)|\\\[.+?\\\]", line)
+    if not pieces and PART.search(line):
+        return UNREADABLE
     pieces = pieces or re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?\s*%?", line)
     verdicts = {judged(piece, expected, formula=formula) for piece in pieces}
     return next(iter(verdicts)) if len(verdicts) == 1 else UNREADABLE if RIGHT in verdicts else WRONG

@@ -6,7 +6,8 @@ The expression is looked for in the first of these places that the answer has:
 2. the last `\boxed{…}`;
 3. the last line that holds anything, what stands before a colon in it left out.
 
-`expression = value` is one too, if the value is the target. Bold marks, LaTeX's signs for a formula and a full stop
+`expression = value` (or `value = expression`) is one too, if the value is the target, written as a number or as a
+fraction in lowest terms; a second expression is none. Bold marks, LaTeX's signs for a formula and a full stop
 at the end are taken away.
 """
 
@@ -49,9 +50,8 @@ def expression_in(answer: str) -> str:
 
 
 def _tagged(answer: str) -> str | None:
-    end = answer.rfind(_CLOSE)
-    start = answer.rfind(_OPEN, 0, end) if end >= 0 else -1
-    return answer[start + len(_OPEN) : end] if start >= 0 else None
+    start = answer.rfind(_OPEN, 0, max(answer.rfind(_CLOSE), 0))
+    return answer[start + len(_OPEN) : answer.find(_CLOSE, start)] if start >= 0 else None
 
 
 def _numbers(seed: Mapping[str, Json], field: str) -> list[int]:
@@ -87,8 +87,16 @@ def _require_value(text: str, target: Fraction) -> list[int]:
     for value, _ in results:
         if value != target:
             raise Failed(f"{quote(text)} is {_shown(value)}, not {_shown(target)}")
-    # `44 + 19 = 63` and `63 = 44 + 19`: the side with fewer numbers is the value.
-    return max((numbers for _, numbers in results), key=len)
+    return _of_expression([numbers for _, numbers in results], target)
+
+
+def _of_expression(sides: list[list[int]], target: Fraction) -> list[int]:
+    """The numbers of the side that is the expression; beside it there may stand the target, and no other expression."""
+    value = [abs(target.numerator), target.denominator][: 1 if target.denominator == 1 else 2]
+    expressions = [numbers for numbers in sides if numbers != value]
+    if len(expressions) > 1:
+        raise Failed(f"two expressions, where an expression and {_shown(target)} may stand")
+    return expressions[0] if expressions else value
 
 
 def _shown(value: Fraction) -> str:

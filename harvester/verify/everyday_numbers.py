@@ -2,6 +2,7 @@ r"""Numbers as people write them → as math-verify reads them: other digits and
 
     ٤٢ → 42                 1{,}000, 1\,000 → 1,000, 1000     1.250,50 → 1250.50
     1½, 1 1/4 → 3/2, 5/4    3e5 → 3 \times 10^{5}              22,1 million → 22100000
+    0.1\overline{6}, 0.1(6) → \frac{15}{90}
 
 A word of magnitude makes its number another one: 22.1 million is not 22.1.
 """
@@ -63,6 +64,10 @@ _OPEN_GROUPS = re.compile(r"(?<![\w.,])[0-9]{1,3}(?: [0-9]{3})+(?![0-9])")
 _POINT_GROUPS = re.compile(r"(?<![\w.,])[0-9]{1,3}(?:(?:\.[0-9]{3})+,[0-9]+|(?:\.[0-9]{3}){2,})(?![.,]?[0-9])")
 _SCIENTIFIC = re.compile(r"(?<![\w.,])([0-9]{1,40}(?:\.[0-9]{1,40})?)[eE]([+-]?[0-9]{1,3})(?![\w.])")
 _MIXED = re.compile(r"(?<![\w.,/^])([0-9]{1,3}) {1,3}([0-9]{1,3})/([0-9]{1,3})(?![\w/^])")
+_REPEATING = re.compile(
+    r"(?<![\w.,])([0-9]{1,20})[.,]([0-9]{0,20})"
+    r"(?:\\(?:overline|bar|dot)\s?(?:\{([0-9]{1,20})\}|([0-9]))|\(([0-9]{1,20})\)(?![0-9]))"
+)
 MOST_IN_A_ROW = 3  # hundred thousand million
 
 
@@ -74,7 +79,7 @@ def plain(text: str, *, alone: bool) -> str:
         alone: whether it is a value and nothing else: 1 000 is a thousand there, and two numbers in a sentence.
     """
     text = "".join(map(_digit, text)).translate(_SIGNS).replace("{,}", ",")
-    text = _DASH.sub("-", text)
+    text = _REPEATING.sub(_repeating, _DASH.sub("-", text))
     text = _CLOSE_GROUPS.sub(_digits_of, text)
     if alone:
         text = _OPEN_GROUPS.sub(_digits_of, text)
@@ -105,6 +110,13 @@ def _digit(letter: str) -> str:
 
 def _digits_of(match: re.Match[str]) -> str:
     return re.sub(r"[^0-9]", "", match[0])
+
+
+def _repeating(match: re.Match[str]) -> str:
+    whole, fixed, *periods = match.groups()
+    period = next(filter(None, periods))
+    above = int(whole + fixed + period) - int(whole + fixed)
+    return rf"\frac{{{above}}}{{{(10 ** len(period) - 1) * 10 ** len(fixed)}}}"
 
 
 def _improper(match: re.Match[str]) -> str:

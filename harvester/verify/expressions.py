@@ -2,9 +2,11 @@ r"""Arithmetic read and computed exactly, without Python's own evaluation: + - *
 
     expression = term {("+" | "-") term}
     term       = factor {("*" | "/") factor}
-    factor     = ("+" | "-") factor | number | "(" expression ")"
+    factor     = ("+" | "-") factor | number | "(" expression ")" | "{" expression "}"
+               | "\frac" "{" expression "}" "{" expression "}"
 
-Also read: the typographic signs for these, and LaTeX's (\times, \cdot, \div, \left, \right, \frac{a}{b}).
+Also read: the typographic signs for these, LaTeX's (\times, \cdot, \ast, \div, \dfrac, \tfrac, \cfrac), and what sets
+spaces or sizes in LaTeX (\, \quad \left \right).
 """
 
 import re
@@ -17,21 +19,22 @@ LONGEST = 1_000
 DEEPEST = 50
 MOST_DIGITS = 20
 
-_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))", re.ASCII)
-_WRITTEN = {
-    "\\times": "*",
-    "\\cdot": "*",
-    "\\div": "/",
-    "\\left": "",
-    "\\right": "",
-    "\u00d7": "*",
-    "\u00b7": "*",
-    "\u22c5": "*",
-    "\u00f7": "/",
-    "\u2212": "-",
-    "\u2013": "-",
-}
-_FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
+_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/(){}]|\\frac(?![a-zA-Z])))", re.ASCII)
+_CLOSING = {"(": ")", "{": "}"}
+_LATEX = (
+    (re.compile(r"\\(?:times|cdot|ast)(?![a-zA-Z])"), "*"),
+    (re.compile(r"\\div(?![a-zA-Z])"), "/"),
+    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
+    (re.compile(r"\\(?:left|right|displaystyle|q?quad)(?![a-zA-Z])|\\[,;:! ]"), " "),
+)
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("\u00d7\u00b7\u22c5", "*"),
+        **dict.fromkeys("\u00f7\u2044\u2215", "/"),
+        **dict.fromkeys("\u2212\u2013", "-"),
+        **dict.fromkeys("\u00a0\u2009\u202f", " "),
+    }
+)
 
 
 def evaluate(text: str) -> tuple[Fraction, list[int]]:
@@ -53,10 +56,9 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
 
 
 def _plain(text: str) -> str:
-    text = _FRACTION.sub(r"((\1)/(\2))", text)
-    for written, sign in _WRITTEN.items():
-        text = text.replace(written, sign)
-    return text
+    for pattern, sign in _LATEX:
+        text = pattern.sub(sign, text)
+    return text.translate(_SIGNS)
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -110,13 +112,30 @@ class _Reader:
         if sign := self._take("+", "-"):
             value = self._factor(depth + 1)
             return value if sign == "+" else -value
-        if self._take("("):
-            value = self.expression(depth + 1)
-            if not self._take(")"):
-                raise Failed("a parenthesis is not closed")
-            return value
+        if self.next() in _CLOSING:
+            return self._group(depth)
+        if self._take("\\frac"):
+            return self._fraction(depth)
         token = self.next()
         if not token.isdigit():
             raise Failed(f"{quote(token)} where a number should be" if token else "the expression is not complete")
         self.place += 1
         return Fraction(int(token))
+
+    def _group(self, depth: int) -> Fraction:
+        closing = _CLOSING[self.next()]
+        self.place += 1
+        value = self.expression(depth + 1)
+        if not self._take(closing):
+            raise Failed("a parenthesis is not closed" if closing == ")" else "a brace is not closed")
+        return value
+
+    def _fraction(self, depth: int) -> Fraction:
+        parts = []
+        for _ in ("above", "below"):
+            if self.next() != "{":
+                raise Failed("a \\frac is not followed by {…}{…}")
+            parts.append(self._group(depth))
+        if parts[1] == 0:
+            raise Failed("divides by zero")
+        return parts[0] / parts[1]

@@ -2,16 +2,24 @@
 
 import logging
 import re
+from typing import NamedTuple
 
-from harvester.verify import units
+from harvester.verify import equations, everyday_formulas, units
 from harvester.verify.boxed import last_boxed
 from harvester.verify.everyday_numbers import decimal_comma, plain
 
 LONGEST = 20_000
 Value = list[object]
 """What math-verify makes of a value: its readings as sympy's objects, then its text."""
-_PI = re.compile(r"(?<![\\\w])pi\b|π")
 _MONEY = re.compile(r"\\\$(?=\s?[0-9])")
+
+
+class _Final(NamedTuple):
+    """A final value: its text, what that may mean (nothing if it cannot be read), and its unit."""
+
+    text: str
+    readings: list[Value]
+    unit: units.Unit | None
 
 
 def prepare() -> None:
@@ -26,62 +34,109 @@ def run(answer: str, expected: str) -> str | None:
 
     The final value is that of the last \boxed{…}, else the last formula or number. What is expected may be LaTeX, with
     or without $ signs, plain text, or end in `#### value`. A unit may be left out on either side, and must be the same
-    where both have one.
+    where both have one. An equation of different numbers (48 = 47) is no value, nor is a relation (≤ 2) unless it is
+    expected.
     """
-    wanted, unit = _expected(expected)
-    if not wanted:
+    wanted, found = _expected(expected), _final(answer)
+    if not wanted.readings:
         return "the value that the seed expects cannot be read"
-    found, own = _final(answer)
-    if not found:
+    if not found.readings:
         return "has no value that can be read"
-    if not units.agree(own, unit):
-        return f"its unit is {_shown(own)}, not {_shown(unit)}"
-    from math_verify import verify  # noqa: PLC0415 - in the worker only
+    if not units.agree(found.unit, wanted.unit):
+        return f"its unit is {_shown(found.unit)}, not {_shown(wanted.unit)}"
+    if not any(_same(one, other) for one in wanted.readings for other in found.readings):
+        return f"its value is {found.readings[0][-1]}, not what is expected"
+    if _contradicts(found.text):
+        return f"{found.text} is an equation of different numbers"
+    return None
 
-    if any(verify(one, other, timeout_seconds=None) for one in wanted for other in found):
-        return None
-    return f"its value is {found[0][-1]}, not what is expected"
 
-
-def _expected(text: str) -> tuple[list[Value], units.Unit | None]:
-    """The readings of what a seed expects, and its unit."""
+def _expected(text: str) -> _Final:
+    """What a seed expects."""
     gold = text.rpartition("####")[2].strip()
     boxed = last_boxed(gold)
-    value, unit = units.split(plain(_bare(gold if boxed is None else boxed), alone=True))
-    readings = [] if "$" in value else _readings(value)
+    found = _alone(gold if boxed is None else boxed)
     # A sentence, perhaps with a formula in it, is read as an answer is.
-    return (readings, unit) if readings else (_parsed(gold), units.after_last_number(gold))
+    return found if found.readings and "$" not in units.split(found.text)[0] else _last(gold, gold)
 
 
-def _final(answer: str) -> tuple[list[Value], units.Unit | None]:
-    """The readings of an answer's final value, and its unit."""
+def _final(answer: str) -> _Final:
+    """An answer's final value."""
     boxed = last_boxed(answer)  # math-verify would join all boxes into one value
-    if boxed is None:
-        text = plain(answer[-LONGEST:], alone=False)
-        return _parsed(_MONEY.sub("", text)), units.after_last_number(text)
-    value, unit = units.split(plain(_bare(boxed[-LONGEST:]), alone=True))
-    return _readings(value), unit
+    if boxed is not None:
+        return _alone(boxed[-LONGEST:])
+    text = plain(answer[-LONGEST:], alone=False)
+    return _last(text, _MONEY.sub("", text))
+
+
+def _alone(text: str) -> _Final:
+    """A value and nothing else, as it is and with its comma as a decimal one."""
+    text = everyday_formulas.signs(plain(everyday_formulas.bare(text), alone=True))
+    value, unit = units.split(text)
+    return _Final(text, _readings(value), unit)
+
+
+def _last(text: str, formula: str) -> _Final:
+    """The last value of a text; in its other form dollars are no signs of a formula."""
+    found = _parsed(everyday_formulas.in_sentence(formula))
+    last = str(found[0][-1]) if found else ""
+    readings = _readings(last) if len(equations.sides(last)) > 1 else found
+    return _Final(last, readings, units.after_last_number(text))
 
 
 def _readings(value: str) -> list[Value]:
-    """A value that stands alone, as it is and with its comma as a decimal one."""
-    value = _PI.sub(r"\\pi", value.removesuffix("."))
-    forms = [value, decimal_comma(value)]
+    forms = [equations.name_first(value), decimal_comma(value)]
     return [found for form in forms if form is not None for found in _parsed(f"\\boxed{{{form}}}")]
 
 
 def _parsed(text: str) -> list[Value]:
     from math_verify import parse  # noqa: PLC0415 - in the worker only
+    from sympy import Basic  # noqa: PLC0415
+    from sympy.core.relational import Relational  # noqa: PLC0415
 
     found = parse(text, parsing_timeout=None)
-    return [found] if found else []
+    if not found:
+        return []
+    value = found[0]
+    if equations.is_relation(str(found[-1])) and not (isinstance(value, Basic) and value.has(Relational)):
+        return [["".join(str(found[-1]).split())]]  # it leaves the sign of \leq 2 out
+    exact = _exact(value)
+    return [found] if exact is value else [found, [exact, found[-1]]]
 
 
-def _bare(text: str) -> str:
-    """Without the $ signs around all of it."""
-    text = text.strip()
-    inner = text.strip("$")
-    return inner if text.startswith("$") and text.endswith("$") and "$" not in inner.replace("\\$", "") else text
+def _exact(value: object) -> object:
+    """A formula with its decimals as fractions: only then 2^{0.5} is the root of 2."""
+    from sympy import Basic, Eq, Float, Rational  # noqa: PLC0415 - in the worker only
+
+    if not isinstance(value, Basic) or isinstance(value, Float) or not value.has(Float):
+        return value  # a decimal that stands alone is compared to six places
+    if isinstance(value, Eq):
+        return Eq(value.lhs, _exact(value.rhs), evaluate=False)
+    return value.xreplace({one: Rational(str(one)) for one in value.atoms(Float) if one.is_finite})
+
+
+def _same(one: Value, other: Value) -> bool:
+    from math_verify import verify  # noqa: PLC0415 - in the worker only
+
+    return bool(verify(one, other, timeout_seconds=None))
+
+
+def _contradicts(text: str) -> bool:
+    """Whether an equation in it says that a number is another one, with the same unit or both without one."""
+    for part in equations.parts(text):
+        of_unit: dict[units.Unit | None, Value] = {}
+        for side in equations.sides(part) if "=" in part else ():
+            value, unit = units.split(side)
+            number = _number(value)
+            if number is not None and not _same(of_unit.setdefault(unit, number), number):
+                return True
+    return False
+
+
+def _number(side: str) -> Value | None:
+    """What a side is if it is a number; numbers of other bases (101_2) are not read."""
+    found = [] if "_" in side else _parsed(f"\\boxed{{{side}}}")
+    return found[0] if found and getattr(found[0][0], "is_number", False) else None
 
 
 def _shown(unit: units.Unit | None) -> str:

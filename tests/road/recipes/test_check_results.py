@@ -10,8 +10,34 @@ from second_opinion import RIGHT, UNREADABLE, WRONG, accepted, verdict  # isort:
 
 SAME: dict[str, list[str]] = {
     "0": ["0", "1 - 1", "-0", "0.0"],
-    "11": ["x = 11", "x_1 = 11", "f(3) = 11", r"x \in \{11\}", r"\text{Result} = 11", r"n = 11 \text{ rolls}"],
-    "47": [r"\,47\,", "047", "+47", "--47", "(47)", r"\left(47\right)", "[47]", "{{47}}", r"\boxed{47}", r"\{47\}"],
+    "11": [
+        "x = 11",
+        "x_1 = 11",
+        "f(3) = 11",
+        "11=x",
+        "11 = f(3)",
+        "2 + 9 = 11 = x",
+        "x := 11",
+        r"x \in \{11\}",
+        r"\text{Result} = 11",
+        r"n = 11 \text{ rolls}",
+    ],
+    "47": [
+        r"\,47\,",
+        "047",
+        "+47",
+        "--47",
+        "(47)",
+        r"\left(47\right)",
+        "[47]",
+        "{{47}}",
+        r"\boxed{47}",
+        r"\{47\}",
+        "47;",
+        "47\\\\",
+        "47.",
+        "47 = n",
+    ],
     "-3": ["-3", "\u22123", r"\frac{-6}{2}", r"-\frac{6}{2}", "x = -3"],
     "120": [
         r"\$120",
@@ -47,15 +73,20 @@ SAME: dict[str, list[str]] = {
     "15/16": [r"1 - \frac{1}{16}", r"1-\left(\frac{1}{2}\right)^4"],
     "4": ["4%", r"4\,\%", r"4 \text{ percent}", r"\sqrt{16}", r"\sqrt[3]{64}"],
     "56": [r"\binom{8}{3}", "7 \u00d7 8", r"7 \times 8", r"7 \cdot 8 = 56"],
+    "1/9": [r"0.\overline{1}", r"0.\bar{1}", "0.(1)", r"\frac{1}{9} = 0.\overline{1}"],
+    "-7/6": [r"-1.1\overline{6}", r"x = -1,1\overline{6}"],
     "30": [r"\frac{5!}{2!2!}", "5!/(2! 2!)"],
     "900": [r"900\,\text{ml}", r"900 \text{ millilitres}", r"900 \, \mathrm{mL}", "900 ml", "900ml"],
     "125": [r"125 \text{ cm}^3", r"125\,\mathrm{cm^3}", "5^3"],
     "22.1": ["22,1", "2.21e1", "22.1 litres"],
+    "60": [r"1 \text{ hour} = 60 \text{ minutes}", "60 minutes"],
     "19.2": [r"19.2 \text{ km/h}", "19.2 km/h", r"\frac{96}{5}"],
     "80": [r"80^\circ", r"80^{\circ}", "80 degrees", "80\u00b0"],
     r"25\pi": [
         r"25\pi",
         "25\u03c0",
+        "25pi",
+        "25 pi",
         r"\pi \times 25",
         r"\pi 5^2",
         r"A = 25\pi",
@@ -67,7 +98,9 @@ SAME: dict[str, list[str]] = {
         r"\sqrt{50}",
         r"\frac{10}{\sqrt{2}}",
         r"\sqrt{5^2+5^2}",
+        "5\u221a2",
         r"5 \cdot 2^{1/2}",
+        r"5 \cdot 2^{0.5}",
         "7.071067811865",
     ],
     "2x+1": ["1 + 2x", "f(x) = 2x + 1"],
@@ -86,6 +119,11 @@ OTHER: dict[str, list[str]] = {
         "47!",
         "336 - 289 = 48",
         "47 = 48",
+        "48 = 47",
+        "x = 48 = 47",
+        "48 = 47 = x",
+        r"48 \text{ rolls} = 47 \text{ rolls}",
+        "336 - 289 = 48 = 47",
         "1/0",
         r"\frac{47}{0}",
         "10 + 36",
@@ -97,8 +135,9 @@ OTHER: dict[str, list[str]] = {
     "5/4": ["4/5", r"1\frac13", "1.2", "12.5%", r"\frac45", "14"],
     "3/8": ["0.38", "38%", "8/3", r"\frac{3}{8} = 0.4"],
     "4": ["0.04", "40%", r"\frac{4}{100}"],
+    "1/9": ["0.1", "0.11", r"0.\overline{2}", r"0.0\overline{1}"],
     "22.1": ["22.1 million", "22,1 million", "221", r"2.21 \text{ litres}", "21.1"],
-    r"25\pi": ["25", "78.5", r"25\pi^2", r"\pi"],
+    r"25\pi": ["25", "78.5", r"25\pi^2", r"\pi", "25 = 25\u03c0"],
     r"5\sqrt{2}": ["7.07", r"\sqrt{10}", r"5^2"],
     "2x+1": ["2x", "2y + 1", "3"],
     "100000000000000000001": ["100000000000000000000"],
@@ -137,17 +176,11 @@ NOT_READ = {
     ],
     "445": ["7 hours 25 minutes"],
     "2": ["1.2.3"],
-    "1/9": [r"0.\overline{1}", "1 in 9"],
+    "1/9": ["1 in 9"],
     r"[1, 2)": [r"[1, 2)"],
     "2, 3": ["2, 3", "2"],
     "": ["7"],
 }
-SAME_BUT_FOR_THE_VERIFIER = {
-    "47": ["47;", "47\\\\"],
-    "900": ["900 L"],
-    "11": ["11 = x"],
-}
-"""The verifier may drop these: it loses a row by that, and teaches nothing wrong."""
 HOSTILE = [
     "9^{9^{9^{9}}}",
     "10^{1000000000}",
@@ -194,15 +227,6 @@ def test_the_last_box_counts_and_without_one_the_last_line(answer: str, expected
 @pytest.mark.parametrize(("result", "written"), cases(NOT_READ))
 def test_what_it_cannot_read_is_neither_right_nor_wrong(result: str, written: str) -> None:
     assert verdict(f"\\boxed{{{written}}}", {"result": result}) == UNREADABLE
-
-
-@pytest.mark.parametrize(("result", "written"), cases(SAME_BUT_FOR_THE_VERIFIER))
-def test_units_and_separators_without_latex_are_read(result: str, written: str) -> None:
-    assert verdict(f"\\boxed{{{written}}}", {"result": result}) == RIGHT
-
-
-def test_sides_that_contradict_each_other_are_wrong() -> None:
-    assert verdict("\\boxed{48 = 47}", {"result": "47"}) == WRONG
 
 
 @pytest.mark.parametrize("written", ["It is 47, not 48.", "\\boxed{47", "47 rolls of 14 trays"])
