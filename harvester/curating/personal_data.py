@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from harvester.curating.accounts import is_card, is_iban
+from harvester.curating.attached import OF_WORDS, UNSPACED
 from harvester.curating.base import Drop, Example
 from harvester.curating.parts import parts
 from harvester.curating.phones import phones
@@ -22,7 +23,10 @@ _SHAPE = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256
 _SEPARATORS = b" -./()+"
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _COLONS = 7  # of an IPv6 address without ::
-_EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]{1,64}@((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})(?![\w@])")
+_EMAIL = re.compile(
+    rf"(?<!{OF_WORDS})(?<![.%+'-])(?:{OF_WORDS}|[.%+'-]){{1,64}}@"
+    rf"((?:(?:{OF_WORDS}|-){{1,63}}\.){{1,8}}[^\W\d_{UNSPACED}]{{2,24}})(?!{OF_WORDS}|@)"
+)
 _NOBODYS_DOMAIN = re.compile(
     r"(?:.*\.)?(?:example\.(?:com|org|net|edu)|[\w-]*\.?(?:example|test|invalid|localhost|local|internal)|"
     r"(?:your)?(?:domain|company|email|mail|host|server|site|website)\.(?:com|org|net|tld))",

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Iterator
 
+from harvester.curating.attached import OF_WORDS
+
 LEAST_DIGITS, MOST_DIGITS = 8, 15  # E.164 allows 15; shorter ones are services
 LEAST_LOCAL_DIGITS = 7
 
 # Possessive (++), or a long row of digits would be split in every way there is.
 _INTERNATIONAL = re.compile(
-    r"(?<![\w.)+-])(?<!\d )(?:\+[1-9]|00[1-9]\d{0,2}[ /-])(?:[ ./-]{0,2}+\(?\d++\)?){1,9}+(?!\w|[.,]\d|[:%])",
+    rf"(?<!{OF_WORDS})(?<![.)+-])(?<!\d )(?:\+[1-9]|00[1-9]\d{{0,2}}[ /-])(?:[ ./-]{{0,2}}+\(?\d++\)?){{1,9}}+"
+    rf"(?!{OF_WORDS}|[.,]\d|[:%])",
 )
 # Groups as they are common where numbers are dialled with a leading 0, and some countries' own forms.
 _NATIONAL = re.compile(
-    r"(?<![\w.,:/+-])(?<!\d )(?:"
+    rf"(?<!{OF_WORDS})(?<![.,:/+-])(?<!\d )(?:"
     r"\((?P<area>[2-9]\d\d)\) ?[2-9]\d\d[-. ]\d{4}|"  # North America
     r"(?:1[-.])?[2-9]\d\d(?P<mark>[-.])[2-9]\d\d(?P=mark)\d{4}|"
     r"0[1-9](?:[ .-]\d\d){4}|"  # France, Belgium
@@ -22,12 +25,13 @@ _NATIONAL = re.compile(
     r"8[ -]?\(?\d{3}\)?[ -]\d{3}-\d\d-\d\d|"  # Russia
     r"\(0[1-9]\d{0,3}\)[ /-]{0,3}\d{2,8}(?:[ -]\d{2,4}){0,3}|"  # anywhere
     r"0[1-9]\d{1,3}(?: ?[/-] ?| )(?:\d{5,8}|\d{2,4}(?:[ -]\d{2,4}){1,3})"
-    r")(?![\w-]|[.,:/]\d)",
+    rf")(?!{OF_WORDS}|-|[.,:/]\d)",
 )
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ ./()-]{0,2}\d){6,14}(?!\d|[.,]\d)")
 _WORD_BEFORE = 24  # characters
 _WORD = re.compile(
-    r"(?:\b(?:tel(?:e(?:phone|fon|fone|foon))?|phone(?: (?:number|no))?|mobile|mobil|cell(?:phone)?|fax|whatsapp|handy|"
+    rf"(?:(?<!{OF_WORDS})"
+    r"(?:tel(?:e(?:phone|fon|fone|foon))?|phone(?: (?:number|no))?|mobile|mobil|cell(?:phone)?|fax|whatsapp|handy|"
     r"t[ée]l(?:[ée]phone)?|tel[ée]fonos?|celular|m[óo]vil|portable|cellulare|telefonnummer|telefoon(?:nummer)?|telefonu?|komórka|"
     r"телефон|тел|моб)|"
     r"电话|電話(?:番号)?|手机|手機|携帯|전화(?:번호)?|휴대폰|هاتف|جوال|موبايل|फ़ोन|फोन|मोबाइल)"

@@ -102,6 +102,22 @@ def test_somebodys_data_is_found(kind: str, text: str) -> None:
     assert kind in kinds(f"- {text}\n- more")
 
 
+# Chinese, Japanese and Thai write no spaces, Korean none before a particle.
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("号码是", "没有人问起这件事情也没有人知道他们为什么不来问一问"),
+        ("番号は", "です"),
+        ("그 번호 ", "입니다"),
+        ("โทร", "ได้"),
+    ],
+)
+def test_letters_right_beside_it_hide_nothing_and_make_nothing_of_what_is_nobody_s(before: str, after: str) -> None:
+    missed = {text: kind for kind, some in FOUND.items() for text in some if kind not in kinds(before + text + after)}
+    assert missed == {}
+    assert [text for text in INNOCENT if list(kinds(before + text + after))] == []
+
+
 @pytest.mark.parametrize("text", INNOCENT)
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
     assert list(kinds(text)) == []
