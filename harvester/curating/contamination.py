@@ -8,8 +8,9 @@ difference.
   the longest text of the row's seed: as an answer it is a label or a number, and equal labels are no copies.
 - In Chinese, Japanese, Thai and other scripts without spaces two letters count as a word.
 - What many held-out items have in common is no item's own text. A run of words is not looked for if it is in five items
-  of a source or more, and in more than a fifth of them: an instruction that they share. A text of fewer than 13 words
-  is not if three items of a source have it: a label, or "Which of the following is true?".
+  of a source or more, and in more than a fifth of them: an instruction that they share. Nor is one of which more than
+  half are words of such a run beside it, if it neither begins nor ends its text: the instruction's end, and "the". A
+  text of fewer than 13 words is not if three items of a source have it: a label, or "Which of the following is true?".
 """
 
 from collections.abc import Iterable, Iterator

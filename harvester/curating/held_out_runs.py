@@ -41,6 +41,7 @@ class _Noted:
 
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
     items: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))  # how many runs a text has
 
 
 class Runs:
@@ -80,10 +81,11 @@ class HeldOut:
                 hashes, _ = grams(found, many)
                 noted[kind, many].hashes.frombytes(hashes.tobytes())
                 noted[kind, many].items.extend([number] * len(hashes))
+                noted[kind, many].sizes.append(len(hashes))
         self.items = list(numbers)
         sources: dict[str, int] = {}
         source_of_item = np.array([sources.setdefault(item.source, len(sources)) for item in self.items], np.int64)
-        made = {kind: _runs(kind[0], one, source_of_item) for kind, one in noted.items()}
+        made = {(kind, many): _runs(kind, many, one, source_of_item) for (kind, many), one in noted.items()}
         self.runs = {kind: runs for kind, runs in made.items() if len(runs)}
 
 
@@ -96,8 +98,8 @@ def _kind(found: Words) -> tuple[str, int]:
     return (SHORT if many >= LEAST_WORDS * scale else TINY), many
 
 
-def _runs(kind: str, noted: _Noted, source_of_item: Numbers) -> Runs:
-    """The runs of one kind and length that are not common."""
+def _runs(kind: str, many: int, noted: _Noted, source_of_item: Numbers) -> Runs:
+    """The runs of one kind and length that are neither common nor mostly so."""
     hashes, items = np.frombuffer(noted.hashes, np.uint64), np.frombuffer(noted.items, np.int64)
     order = np.lexsort((items, hashes))
     hashes, items = hashes[order], items[order]
@@ -113,4 +115,24 @@ def _runs(kind: str, noted: _Noted, source_of_item: Numbers) -> Runs:
         common = times >= COMMON_SHORT
     kept = np.ones(len(own), np.bool_)
     kept[in_source[common] // sources] = False
+    if kind == RUN and not kept.all():
+        kept &= np.isin(own, _apart(noted, own[~kept], many))
     return Runs(own[kept], items[firsts][kept])
+
+
+def _apart(noted: _Noted, common: U64, many: int) -> U64:
+    """Runs that share at most half of their words with a common run beside them.
+
+    The others hold the end of an instruction and a word or two, such as "the", by which other texts go on as well. The
+    first and the last run of a text are its own all the same: of an item that has few words, nothing else is left.
+    """
+    hashes, sizes = np.frombuffer(noted.hashes, np.uint64), np.frombuffer(noted.sizes, np.int64)
+    texts, is_common = np.repeat(np.arange(len(sizes)), sizes), np.isin(hashes, common)
+    beside = is_common.copy()
+    for steps in range(1, (many + 1) // 2):
+        same_text = texts[steps:] == texts[:-steps]
+        beside[steps:] |= is_common[:-steps] & same_text
+        beside[:-steps] |= is_common[steps:] & same_text
+    ends = np.cumsum(sizes)
+    beside[ends - sizes] = beside[ends - 1] = False
+    return hashes[~beside]

@@ -101,6 +101,25 @@ def test_boilerplate_is_what_five_items_and_more_than_a_fifth_share(items: int, 
     assert (of(*texts).look(row(1, shared)) is not None) == drops
 
 
+@pytest.mark.parametrize("form", ["{instruction} {own}", "{own} {instruction}"])
+def test_what_holds_a_shared_instruction_and_little_more_is_no_item_s_own(form: str) -> None:
+    instruction, shared = prose("instruction", 30), "what is the"
+    texts = [form.format(instruction=instruction, own=f"{shared} {prose(n, 20)} {shared}") for n in range(8)]
+    held_out = of(*texts, *[form.format(instruction=instruction, own=prose(-n, 20)) for n in range(1, 80)])
+    assert (
+        held_out.look(row(1, form.format(instruction=instruction, own=f"{shared} {prose('new', 20)} {shared}"))) is None
+    )
+    assert held_out.look(row(1, texts[7])) is not None
+    assert held_out.look(row(1, prose(7, 20))) is not None
+
+
+@pytest.mark.parametrize("form", ["{instruction} {own}", "{own} {instruction}", "{instruction} {own} {instruction}"])
+@pytest.mark.parametrize("own_words", [1, 2, 6, 7])
+def test_an_item_of_few_words_beside_a_shared_instruction_is_found(form: str, own_words: int) -> None:
+    texts = [form.format(instruction=prose("instruction", 30), own=prose(n, own_words)) for n in range(50)]
+    assert all(of(*texts).look(row(1, text)) is not None for text in texts)
+
+
 def test_an_item_that_says_the_same_thing_often_makes_no_boilerplate() -> None:
     text = prose("again", 20)
     held_out = Contamination.from_texts([("a.jsonl", "1", text)] * 10 + [("a.jsonl", "2", prose(2, 20))])
