@@ -24,6 +24,8 @@ SORTED_AT_ONCE = 1 << 24
 """Members. More are sorted in parts, by their first bits, so that no second copy of all is needed."""
 MOST_SHARED_BITS, MOST_COUNT_BITS = 27, 24
 """Of the tables that members are looked up in by their last bits. Where two fall together some sets meet in vain."""
+LOOKED_AT_ONCE = 1 << 18
+"""Members."""
 SETS_AT_ONCE = 4096
 PASSES = 3
 """Of leaving out what is like nothing: where a set falls out, others may have lost what they were like."""
@@ -115,7 +117,7 @@ def _shared(members: U32, sizes: Numbers) -> Numbers:
     table = np.zeros(_entries(members, MOST_SHARED_BITS), np.bool_)
     bits = (len(members) // SORTED_AT_ONCE).bit_length()
     for first_bits in range(1 << bits):
-        part = np.sort(members[members >> np.uint32(32 - bits) == first_bits] if bits else members)
+        part = np.sort(_beginning(members, first_bits, bits) if bits else members)
         table[part[1:][part[1:] == part[:-1]] & np.uint32(len(table) - 1)] = True
     shared = np.zeros(len(sizes), np.int64)
     for begin, end, first, last in _blocks(sizes):
@@ -124,6 +126,12 @@ def _shared(members: U32, sizes: Numbers) -> Numbers:
         ends = np.cumsum(sizes[begin:end])
         shared[begin:end] = sums[ends] - sums[ends - sizes[begin:end]]
     return shared
+
+
+def _beginning(members: U32, first_bits: int, bits: int) -> U32:
+    """The members with these first bits; looked through piece by piece, as all at once take a copy of all."""
+    pieces = (members[at : at + LOOKED_AT_ONCE] for at in range(0, len(members), LOOKED_AT_ONCE))
+    return np.concatenate([piece[piece >> np.uint32(32 - bits) == first_bits] for piece in pieces])
 
 
 def _prefixes(members: U32, sizes: Numbers, threshold: float, numbers: Numbers) -> dict[int, _Prefix]:

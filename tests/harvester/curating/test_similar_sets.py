@@ -45,6 +45,7 @@ def test_all_similar_pairs_are_found_and_no_others(sets: list[set[int]], thresho
 def test_members_sorted_in_parts_make_no_difference(sets: list[set[int]], threshold: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similar_sets, "SORTED_AT_ONCE", 4)
+        patch.setattr(similar_sets, "LOOKED_AT_ONCE", 3)
         patch.setattr(similar_sets, "SETS_AT_ONCE", 2)
         assert similar_pairs(sets, threshold) == pytest.approx(all_pairs(sets, threshold))
 
