@@ -1,6 +1,7 @@
 """What reads a store, and asks nobody: status, watch, parse, export, verify, trace."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,8 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
     type=click.Choice(["allowed", "conditions", "unknown", "forbidden-competing", "forbidden"]),
     help="Leave out, of every split, rows of a teacher whose terms are stricter.",
 )
+@click.option("--since", metavar="DATE", help="Leave out what was answered before; ISO 8601, UTC without a zone.")
+@click.option("--min-score", type=float, help="Leave out, of train and dev, what a judge scored lower.")
 @click.option("--push", metavar="USER/NAME", help="Then upload it to this dataset repository of the hub.")
 @click.option("--private", is_flag=True, help="With --push: make the repository a private one.")
 @click.option(
@@ -98,6 +101,8 @@ def export(
     store: Path | None,
     unfiltered: bool,
     only_terms: str | None,
+    since: str | None,
+    min_score: float | None,
     push: str | None,
     private: bool,
     form: str | None,
@@ -114,12 +119,14 @@ def export(
         store=store,
         unfiltered=unfiltered,
         only_terms=only_terms,
+        since=_day(since),
+        min_score=min_score,
         format=form,
         tokenizer=tokenizer,
     )
     result = {
         "path": str(exported.path),
-        "format": exported.format,
+        "format": exported.wanted.format,
         "rows": dict(exported.rows),
         "dropped": dict(exported.dropped),
         "waiting": exported.waiting,
@@ -129,6 +136,16 @@ def export(
         "pushed": upload(exported) if upload else None,
     }
     show(result, as_json=as_json, text=texts.export)
+
+
+def _day(text: str | None) -> "datetime | None":
+    from harvester.errors import BadInput
+    from harvester.exporting.wanted import day
+
+    try:
+        return None if text is None else day(text)
+    except ValueError:
+        raise BadInput(f"--since {text}: is no date; write it as 2026-11-27 or 2026-11-27T08:00+00:00") from None
 
 
 def _uploader(repo: str | None, *, private: bool) -> "Callable[[Exported], dict[str, Any]] | None":

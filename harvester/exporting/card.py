@@ -52,7 +52,7 @@ COLUMNS = {
 
 def write_card(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequence[SeedFiles]) -> None:
     """Write `README.md` into the dataset's folder."""
-    overall, own = together(exported.terms.values()), exported.format == OWN
+    overall, own = together(exported.terms.values()), exported.wanted.format == OWN
     block = yaml.safe_dump(metadata(recipe, exported, seeds, overall), sort_keys=False, allow_unicode=True)
     sections = {
         "What is in it": _contents(exported),
@@ -79,7 +79,7 @@ def _head(recipe: Recipe, exported: "Exported", overall: dict[str, Any]) -> str:
 
 
 def _warnings(exported: "Exported", overall: dict[str, Any]) -> Iterator[str]:
-    if exported.unfiltered:
+    if exported.wanted.unfiltered:
         yield (
             "this is an unfiltered export. `train` holds rejected answers too (column `accepted`), as a control for"
             " what filtering is worth."
@@ -125,9 +125,6 @@ def _classes(exported: "Exported") -> str:
 
 
 def _reproducing(recipe: Recipe, exported: "Exported") -> str:
-    options = " --unfiltered" if exported.unfiltered else ""
-    options += f" --only-terms {exported.only_terms}" if exported.only_terms else ""
-    options += f" --format {exported.format}" if exported.format != OWN else ""
     facts = [
         f"Harvester {__version__}",
         f"recipe sha256 {code(recipe_digest(recipe))}",
@@ -136,7 +133,7 @@ def _reproducing(recipe: Recipe, exported: "Exported") -> str:
     ]
     commands = f"""```bash
 harvester collect RECIPE
-harvester export RECIPE DATASET{options}
+harvester export RECIPE DATASET{exported.wanted.options()}
 ```"""
     return f"""{IN_PYTHON if any(step.functions for step in recipe.steps) else commands}
 

@@ -98,8 +98,7 @@ def _json(value: Json) -> str:
 
 def _terms_of(lineage: Lineage) -> list[dict[str, Json]]:
     """Of every teacher that wrote, revised or judged the row, each once."""
-    replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
-    terms = [_terms(reply.teacher, reply.terms) for reply in replies]
+    terms = [_terms(reply.teacher, reply.terms) for reply in lineage.replies]
     return each_once(terms) if len(terms) > 1 else terms
 
 

@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,14 @@ from harvester.exporting.origins import seed_files
 from harvester.exporting.pieces import Piece, Task, blocks
 from harvester.exporting.placing import replacing
 from harvester.exporting.shards import SplitWriter
+from harvester.exporting.wanted import TERMS, Wanted
 from harvester.exporting.workers import how_many, pieces
 from harvester.recipe import Recipe
 from harvester.store import StoreReader
 from harvester.store.curations import Curation
-from harvester.terms import require_verdict, strictest, strictness, with_rules
+from harvester.terms import with_rules
 from harvester.verdicts import said
 
-TERMS = "terms"
-"""Begins the reason of rows that `only_terms` leaves out."""
 OURS = {MANIFEST, "README.md", "data", preference.NAME, *FILES}
 
 
@@ -40,9 +40,7 @@ class Exported:
     """What an export wrote and left out."""
 
     path: Path
-    unfiltered: bool = False  # rejected answers are in train too
-    only_terms: str | None = None  # the strictest verdict that a row may have
-    format: str = "messages"
+    wanted: Wanted
     files: dict[str, dict[str, str]] = field(default_factory=dict)  # config → split → its file, or a pattern of them
     rows: Counter[str] = field(default_factory=Counter)  # by split
     pairs: Counter[str] = field(default_factory=Counter)  # by split, of the config `preference`
@@ -75,13 +73,11 @@ class Exported:
             self.classes.add(lineage.row.seed, lineage.answer.text if lineage.answer else "")
 
     def admits(self, lineage: Lineage) -> bool:
-        """Whether a row's terms let it into any split; what binds it is noted, or that it was left out is counted."""
-        replies = [row.reply for row in (*lineage.made_from, lineage.row, *lineage.judged_by) if row.reply]
-        verdict = strictest(reply.terms["verdict"] for reply in replies) if self.only_terms else None
-        if self.only_terms and verdict and strictness(verdict) > strictness(self.only_terms):
-            self.dropped[f"{TERMS}:{verdict}"] += 1
+        """Whether a row is asked for; what binds it is noted, or that it was left out is counted."""
+        if reason := self.wanted.against(lineage):
+            self.dropped[reason] += 1
             return False
-        for reply in replies:
+        for reply in lineage.replies:
             key = (reply.teacher, *(reply.terms.get(name) for name in ("id", "verdict", "as_of", "basis")))
             if key not in self.terms:
                 self.terms[key] = {"teacher": reply.teacher, **with_rules(reply.terms)}
@@ -89,7 +85,7 @@ class Exported:
 
     def blank(self) -> "Exported":
         """The same export, with nothing counted yet."""
-        return Exported(self.path, self.unfiltered, self.only_terms, self.format, curation=self.curation)
+        return Exported(self.path, self.wanted, curation=self.curation)
 
     def add(self, part: "Exported") -> None:
         """Count what was counted of some more of its rows."""
@@ -111,6 +107,8 @@ def export(
     store: Path | None = None,
     unfiltered: bool = False,
     only_terms: str | None = None,
+    since: datetime | None = None,
+    min_score: float | None = None,
     format: str | None = None,  # noqa: A002 - the name that the recipe and the command line have for it
     tokenizer: Path | None = None,
 ) -> Exported:
@@ -123,28 +121,32 @@ def export(
         unfiltered: write rejected answers into train too.
         only_terms: leave out, of every split, what a teacher with a stricter verdict had a hand in; a basis that the
             user stated changes no verdict.
+        since: leave out, of every split, what was answered before.
+        min_score: leave out, of train and dev, what the judge scored lower, or not at all.
         format: a layout for another trainer (`formats.NAMES`); the recipe's by default.
         tokenizer: the student's folder, or the tokenizer.json in it; for `axolotl-kd` only.
 
     Raises:
         BadInput: `out` is something else than a dataset, the student's template is wrong, `only_terms` no verdict,
-            `format` no format, a tokenizer is missing or of no use, or there are no pairs for the format `preference`.
+            `min_score` about scores that nobody gives, `format` no format, a tokenizer is missing or of no use, or
+            there are no pairs for the format `preference`.
         RefusedByTerms: `only_terms` leaves no row.
         StoreUnusable: no store, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)
-    require_verdict(only_terms, where="only_terms")
-    form = named(format or recipe.export.format, tokenizer)
+    wanted = Wanted(unfiltered, only_terms, since, min_score, format or recipe.export.format)
+    wanted.require_possible(recipe)
+    form = named(wanted.format, tokenizer)
     _require_replaceable(out)
     with StoreReader.open(path) as reader:
         plan_id = reader.current_plan(recipe.name)
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        exported = Exported(out, unfiltered, only_terms, format or recipe.export.format)
+        exported = Exported(out, wanted)
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
         exported.curation = reader.curation(recipe.name)
-        with_pairs = uses_pairs(exported.format, asked_for=recipe.export.preference)
+        with_pairs = uses_pairs(wanted.format, asked_for=recipe.export.preference)
         task = Task(recipe, path, said(path), exported.blank(), with_pairs)
         workers = how_many(sum(counts.rows.values()))
         try:

@@ -35,7 +35,7 @@ def lay_out(recipe: Recipe, folder: Path, exported: "Exported", form: Format | N
         for config, name, rows in own:
             exported.files[config] = {split: f"{name}/{split}-*" for split in SPLITS if rows[split]}
         return
-    if exported.format == "preference" and not exported.pairs:
+    if exported.wanted.format == "preference" and not exported.pairs:
         raise BadInput(_no_pairs(recipe))
     done = convert(folder, form, recipe.name)
     exported.files = done.files
@@ -43,22 +43,22 @@ def lay_out(recipe: Recipe, folder: Path, exported: "Exported", form: Format | N
     exported.pairs = done.rows.get("preference", Counter())
     for (split, reason), count in done.left_out.items():
         if split != "test":
-            exported.dropped[f"{exported.format}:{reason}"] += count
+            exported.dropped[f"{exported.wanted.format}:{reason}"] += count
 
 
 def features(exported: "Exported") -> dict[str, Any]:
     """For the card's metadata: the columns' types, where `datasets` would guess them from a file's values."""
-    form = FORMATS.get(exported.format)
+    form = FORMATS.get(exported.wanted.format)
     return {"dataset_info": {"features": [dict(one) for one in form.features]}} if form and form.features else {}
 
 
 def in_words(exported: "Exported") -> str:
     """For the card: which layout it is; nothing of the dataset's own."""
-    if exported.format == OWN:
+    if exported.wanted.format == OWN:
         return ""
     return (
-        f"The layout is `{exported.format}`, for another trainer. The layout `messages` of the same store also holds"
-        " where each row comes from, what binds it and what was checked."
+        f"The layout is `{exported.wanted.format}`, for another trainer. The layout `messages` of the same store also"
+        " holds where each row comes from, what binds it and what was checked."
     )
 
 

@@ -12,6 +12,7 @@ from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
 from harvester.selection import NOT_SELECTED, WAITING, Group, Node, decide
 from harvester.store import StoredRow
+from harvester.store.reading import StoredReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Lineage:
         """What templates see of the ancestors and the row itself."""
         chain = (one for one in (*self.made_from, self.row) if not is_open(one))
         return {one.step.removesuffix(REPAIR): said(self.readings.answer(one)) for one in chain}
+
+    @property
+    def replies(self) -> tuple[StoredReply, ...]:
+        """Of every teacher that wrote, revised or judged it."""
+        return tuple(row.reply for row in (*self.made_from, self.row, *self.judged_by) if row.reply)
 
 
 @dataclass(frozen=True, slots=True)

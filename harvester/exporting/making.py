@@ -76,8 +76,8 @@ def _checked_by(recipe: Recipe, step: Step) -> list[str]:
 def left_out(recipe: Recipe, exported: "Exported") -> str:
     """The section on rows that were not written."""
     where = "Of `train` and `dev`"
-    if exported.only_terms:
-        where = f"Of `train` and `dev`, and of every split what has terms stricter than `{exported.only_terms}`"
+    if exported.wanted.only_terms:
+        where = f"Of `train` and `dev`, and of every split what has terms stricter than `{exported.wanted.only_terms}`"
     if not exported.dropped:
         return f"{where}: nothing."
     steps = frozenset(recipe.by_name)

@@ -21,6 +21,7 @@ MANIFEST = "harvester.json"
 
 def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Sequence[SeedFiles]) -> None:
     """Write `harvester.json` into the dataset's folder."""
+    wanted = exported.wanted
     manifest = {
         "format": FORMAT,
         "harvester": __version__,
@@ -30,12 +31,14 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Se
         "teachers": [_teacher(recipe, name) for name in recipe.asked_teachers],
         "terms": [_binding(terms) for terms in exported.terms.values()],
         "overall": together(exported.terms.values()),
-        "only_terms": exported.only_terms,
+        "only_terms": wanted.only_terms,
+        "since": wanted.since and wanted.since.isoformat(),
+        "min_score": wanted.min_score,
         "seeds": [asdict(one) for one in seeds],
         "student": {"instruction": recipe.student.instruction if recipe.student else None},
         "verify": recipe.demands(recipe.answer_step).of_answers,
-        "layout": exported.format,
-        "unfiltered": exported.unfiltered,
+        "layout": wanted.format,
+        "unfiltered": wanted.unfiltered,
         "rows": dict(sorted(exported.rows.items())),
         "asked": exported.asked,
         "accepted": exported.accepted,

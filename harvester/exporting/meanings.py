@@ -32,6 +32,8 @@ REASONS = {
     "no_score": "the judge gave no score",
     "no_vote": "the answer cannot be compared with others",
     "no_new_seeds": "no seeds in it",
+    "older": "answered before the day that was asked for",
+    "under_min_score": "the judge's score is under the one that was asked for",
 }
 """Reason, as rows and harvester.json have it → words."""
 FAMILIES = {

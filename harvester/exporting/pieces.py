@@ -97,7 +97,7 @@ class Maker:
 
     def _is_explained(self, row: StoredRow) -> bool:
         """Whether an answer is written even if the rules reject it."""
-        return row.split == "test" or self._task.blank.unfiltered or row.row_id in self._task.people
+        return row.split == "test" or self._task.blank.wanted.unfiltered or row.row_id in self._task.people
 
     def _add(self, of_seed: Iterable[Lineage], batches: "_Batches", counts: "Exported") -> None:
         compared = []
@@ -109,7 +109,7 @@ class Maker:
                 continue
             if not banned:
                 compared.append(lineage)
-            if _is_kept(lineage, unfiltered=counts.unfiltered and not banned):
+            if _is_kept(lineage, unfiltered=counts.wanted.unfiltered and not banned):
                 counts.keep(lineage)
                 batches.add(DATA, lineage.row.split, self._columns.values(lineage))
             else:

@@ -1,0 +1,69 @@
+"""What of a store's rows an export is asked for."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from harvester.errors import BadInput
+from harvester.exporting.lineages import Lineage
+from harvester.recipe import Recipe
+from harvester.terms import require_verdict, strictest, strictness
+
+OLDER, UNDER = "older", "under_min_score"
+TERMS = "terms"
+"""Begins the reason of rows that are left out for their terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """As the command line says it."""
+
+    unfiltered: bool = False  # rejected answers in train too
+    only_terms: str | None = None  # the strictest verdict that a row may have, in any split
+    since: datetime | None = None  # rows whose answer was stored before are in no split
+    min_score: float | None = None  # of rows of train and dev
+    format: str = "messages"
+
+    def require_possible(self, recipe: Recipe) -> None:
+        """Refuse what no row of the recipe could be.
+
+        Raises:
+            BadInput: `only_terms` is no verdict, or nobody scores the recipe's answers.
+        """
+        require_verdict(self.only_terms, where="only_terms")
+        if self.min_score is not None and not any(step.judges for step in recipe.steps):
+            raise BadInput(f"{recipe.path}: min_score: no step judges the answers, so none has a score; leave it out")
+
+    def against(self, lineage: Lineage) -> str | None:
+        """Why a row has no place in any split; None where it has."""
+        reply = lineage.row.reply
+        if self.since and reply and datetime.fromisoformat(reply.received_at) < self.since:
+            return OLDER
+        if self.only_terms:
+            verdict = strictest(one.terms["verdict"] for one in lineage.replies)
+            if verdict and strictness(verdict) > strictness(self.only_terms):
+                return f"{TERMS}:{verdict}"
+        if self.min_score is not None and lineage.row.split != "test" and lineage.outcome.drop_reason is None:
+            score = lineage.outcome.score
+            return UNDER if score is None or score < self.min_score else None
+        return None
+
+    def options(self) -> str:
+        """On the command line, each with a space before it."""
+        stated = {
+            "unfiltered": "" if self.unfiltered else None,
+            "only-terms": self.only_terms,
+            "since": self.since and self.since.isoformat(),
+            "min-score": self.min_score,
+            "format": None if self.format == "messages" else self.format,
+        }
+        return "".join(f" --{name} {value}".rstrip() for name, value in stated.items() if value is not None)
+
+
+def day(text: str) -> datetime:
+    """An ISO 8601 date or time; without a zone it is UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
