@@ -27,7 +27,7 @@ DATA = "data"
 SCHEMAS = {DATA: SCHEMA, preference.NAME: preference.PAIRS}
 BLOCK_ROWS = 1000
 BLOCK_BYTES = 4 << 20  # as the store holds them, compressed
-BATCH_TOKENS = 5_000
+BATCH_TOKENS = 2_000
 """With logprobs: some kilobytes of Python's objects each, before they are Arrow's."""
 
 Block = Sequence[PackedRow]

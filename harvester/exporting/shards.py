@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 GROUP_ROWS = 10_000
-GROUP_BYTES = 64 << 20
-"""Of Arrow's columns: what is kept in memory for one row group, where rows have logprobs."""
+GROUP_BYTES = 32 << 20
+"""Of Arrow's columns: rows with logprobs are large, and writing a group takes four times its size."""
 SHARD_ROWS = 200_000
 
 
