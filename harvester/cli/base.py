@@ -180,6 +180,9 @@ recipe_if_several = click.argument(
     "recipe", help="A recipe's folder, or its file; may be left out where there is only one.", required=False, **_RECIPE
 )
 
+row_argument = click.argument("row", help="A row_id of the dataset, or its beginning.")
+whose_store = click.option("--recipe", help="Whose store; may be left out where there is only one.", **_RECIPE)
+
 
 def load(path: Path) -> "Recipe":
     """The recipe that the command under way names."""

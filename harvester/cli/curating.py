@@ -9,14 +9,15 @@ from harvester.cli import texts
 from harvester.cli.base import (
     PATH,
     as_json,
-    complete_recipe,
     load,
     only_recipe,
     recipe_argument,
+    row_argument,
     show,
     store_option,
     trust_option,
     usable,
+    whose_store,
 )
 
 
@@ -30,7 +31,7 @@ from harvester.cli.base import (
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where rows are looked through; ray: on the cluster of RAY_ADDRESS.",
+    help="Where row filters run; ray: on the cluster of RAY_ADDRESS, with Harvester on each machine.",
 )
 @trust_option
 @as_json
@@ -52,7 +53,7 @@ def curate(
 
 
 @click.command(epilog="Example: harvester verdict 1f3a reject --note 'wrong total' --recipe runs/orders")
-@click.argument("row", help="A row_id of the dataset, or its beginning.")
+@row_argument
 @click.argument(
     "word",
     type=click.Choice(["accept", "reject", "edit", "withdraw"]),
@@ -61,13 +62,7 @@ def curate(
 @click.option("--answer", help="With edit: what stands in the place of the teacher's answer.")
 @click.option("--note", help="Why.")
 @click.option("--by", "said_by", help="Who says so; default: the name of your account.")
-@click.option(
-    "--recipe",
-    type=PATH,
-    callback=usable,
-    help="Whose store; may be left out where there is only one.",
-    shell_complete=complete_recipe,
-)
+@whose_store
 @store_option
 @trust_option
 @as_json

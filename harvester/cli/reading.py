@@ -16,12 +16,14 @@ from harvester.cli.base import (
     only_recipe,
     recipe_argument,
     recipe_if_several,
+    row_argument,
     say,
     show,
     store_option,
     trust_option,
     usable,
     usable_store,
+    whose_store,
 )
 
 if TYPE_CHECKING:
@@ -210,14 +212,8 @@ def verify(store: Path, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: harvester trace 1f3a --recipe runs/orders")
-@click.argument("row", help="A row_id of the dataset, or its beginning.")
-@click.option(
-    "--recipe",
-    type=PATH,
-    callback=usable,
-    help="Whose store; may be left out where there is only one.",
-    shell_complete=complete_recipe,
-)
+@row_argument
+@whose_store
 @store_option
 @trust_option
 @as_json
