@@ -58,13 +58,18 @@ SIGNS = {  # in small letters; one of them is there
 }
 
 NO_DIGITS = frozenset({"Private Key", "Basic Auth Credentials", *MODEL_KEYS})
-"""Forms that are enough by themselves; in the others, a key without any digit is a word in the place of one."""
+"""Forms that are enough by themselves; in the others, a key of words is something in the place of one."""
 WHOLE_WORDS = frozenset({"Telegram Bot Token", "Twilio API Key", *MODEL_KEYS})
 """Forms of a fixed length that longer words, such as hashes, would fit too."""
 LEFT_OUT = frozenset({"IPPublicDetector", "ArtifactoryDetector"})
 """An address is no secret; AP and letters is also how words in capitals begin."""
+CAPITALS = (0.3, 0.7)
+"""Their share of a key's letters, where letters are drawn by lot; in words it is smaller, or all are capitals."""
+LEAST_DIFFERENT = 10
+"""Characters of a key in capitals; a placeholder such as AKIAXXXXXXXXXXXXXXXX has fewer."""
 WORD = re.compile(r"[A-Za-z0-9]")
 
+_NO_ASCII = re.compile(r"[^\x00-\x7f]")
 _SHAPE = bytes(ord("x") if byte in RUN else ord(" ") for byte in range(256))
 _NO_PASSWORD = re.compile(
     r"(?:(?:my|your|the|db|some)?[_-]?"
@@ -79,6 +84,7 @@ def kinds(text: str) -> set[str]:
     if not _likely(text):
         return set()
     text = "\n".join(line for line in text.split("\n") if _likely(line))  # none goes over the end of a line
+    text = _NO_ASCII.sub("\ufffd", text)  # no key has other letters: beside one it would read as a part of a word
     return {kind for kind, match in _matches(text) if _credible(kind, match)}
 
 
@@ -133,13 +139,23 @@ def _matches(text: str) -> Iterator[tuple[str, re.Match[str]]]:
 def _credible(kind: str, match: re.Match[str]) -> bool:
     """Whether a match is more than a part of some longer word, or words in the place of a key."""
     text, begin, end = match.string, match.start(), match.end()
-    if kind not in NO_DIGITS and not any(character.isdigit() for character in match.group()):
+    if kind not in NO_DIGITS and not _drawn_by_lot(kind, match.group()):
         return False
     if kind == "Basic Auth Credentials" and _NO_PASSWORD.fullmatch(match.group(1)):
         return False
     if begin > 0 and WORD.match(text[begin - 1]) and WORD.match(text[begin]):
         return False
     return not (kind in WHOLE_WORDS and end < len(text) and WORD.match(text[end]))
+
+
+def _drawn_by_lot(kind: str, key: str) -> bool:
+    """Whether a key is none that is made of words; of real ones in 30 one has no digit."""
+    if any(character.isdigit() for character in key):
+        return True
+    if kind == "AWS Access Key":
+        return len(set(key)) >= LEAST_DIFFERENT
+    letters = [character for character in key if character.isalpha()]
+    return CAPITALS[0] < sum(map(str.isupper, letters)) / max(1, len(letters)) < CAPITALS[1]
 
 
 @cache

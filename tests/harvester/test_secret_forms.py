@@ -54,9 +54,37 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("kind", "secret"), FORMS.items(), ids=FORMS.keys())
-@pytest.mark.parametrize("around", ["{}", "my key is {}, keep it", "KEY={}\nnext line", '{{"key": "{}"}}', "«{}»"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "my key is {}, keep it",
+        "KEY={}\nnext line",
+        '{{"key": "{}"}}',
+        "«{}»",
+        "密钥是{}没有人知道",
+        "والمفتاح{}هنا",
+    ],
+)
 def test_a_secret_is_found_wherever_it_stands(kind: str, secret: str, around: str) -> None:
     assert kind in kinds(around.format(secret))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("glpat-" + "LqQCIRElwYyJUSaFtXYZ", {"GitLab Token"}),
+        ("AKIA" + "QWERTZUIOPASDFGH", {"AWS Access Key"}),
+        ("sk_live_" + "aKqRtZuWxVbNmLpOiUYtrEWq", {"Stripe Access Key"}),
+        ("ghp_" + "YourPersonalAccessTokenGoesRightHere", set()),
+        ("glpat-" + "xxxxxxxxxxxxxxxxxxxx", set()),
+        ("glpat-" + "YOUR_TOKEN_GOES_HERE", set()),
+        ("AKIA" + "XXXXXXXXXXXXXXXX", set()),
+        ("sk_live_" + "the_key_that_is_not_there", set()),
+    ],
+)
+def test_a_key_without_a_digit_is_told_from_words_in_its_place(text: str, found: set[str]) -> None:
+    assert kinds(f"It is {text}, I think.") == found
 
 
 def test_what_is_known_of_the_librarys_forms_is_of_forms_that_it_has() -> None:
