@@ -4,8 +4,8 @@ Two kinds of store, filled in bulk (`bulk_store.py`): one step whose answers are
 of them rejected; and, smaller, four samples of which a judge's scores choose one (its judge's rows are not counted).
 Exports alternate between the sizes, each in a process of its own; of each size the quickest and the cheapest count, as
 the machine may be shared. `ratio` is the CPU time per row beside that of the smallest size, both less what an export of
-four rows takes. `MB` is the largest process, `MB in all` the sum over an export's processes at its worst moment, which
-counts the libraries that they share more than once.
+four rows takes. `MB` is the largest process; `MB in all` is of all processes of an export at its worst moment, what
+they share counted once.
 
     python benchmarks/export_speed.py [--rows 10000,100000,1000000] [--judged 40000] [--rounds 2]
 """
@@ -102,7 +102,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._over.wait(SAMPLE_S):
-            self.most_mb = max(self.most_mb, sum(map(_rss_mb, _descendants("self"))))
+            self.most_mb = max(self.most_mb, sum(map(_pss_mb, _descendants("self"))))
 
 
 def _descendants(process: str) -> list[str]:
@@ -114,11 +114,13 @@ def _descendants(process: str) -> list[str]:
     return [one for child in children for one in (child, *_descendants(child))]
 
 
-def _rss_mb(process: str) -> float:
+def _pss_mb(process: str) -> float:
+    """A process's memory, with its share of what it has in common with others."""
     try:
-        return int(Path("/proc", process, "statm").read_text(encoding="ascii").split()[1]) * 4096 / 2**20
-    except (OSError, IndexError):
+        lines = Path("/proc", process, "smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
         return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def measured(stores: Stores, kind: str, sizes: Sequence[int], rounds: int) -> list[dict[str, object]]:

@@ -62,3 +62,9 @@ def test_use_of_limits(only: str) -> None:
 def test_start_up() -> None:
     rows = lines_of("startup.py", "--repeat", 1)["startup"]["rows"]
     assert [row["command"] for row in rows][-1] == "harvester --help"
+
+
+def test_export_speed() -> None:
+    line = lines_of("export_speed.py", "--rows", "40", "--judged", "40", "--rounds", 1)["export_speed"]
+    assert [(size["kind"], size["rows"]) for size in line["sizes"]] == [("one step", 40), ("judged", 40)]
+    assert all(size["rows/s"] > 0 for size in line["sizes"])
