@@ -33,7 +33,7 @@ class Drop:
 
 
 class RowFilter(Protocol):
-    """Looks at one row at a time, whatever else there is; it sees rejected answers too."""
+    """Looks at one row at a time, whatever else there is."""
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ class Curated:
             "filters": list(self.filters),
             "looked_at": self.looked_at,
             "before": dict(self.before),
-            "after": dict(self.after),
+            "after": {split: self.after[split] for split in self.before},
             "dropped": _nested(self.dropped),
             "of_rejected_answers": _nested(self.rejected),
             "overruled_by_people": _nested(self.overruled),

@@ -7,6 +7,8 @@ from harvester.records import Answer, Check, Outcome
 from harvester.verdicts import Verdict
 
 CURATE, PERSON = "curate", "person"
+HARMFUL = frozenset({"secret", "personal_data", "contaminated"})
+"""Curation's reasons for which a row has no place among the rejected answers either."""
 REJECTED = f"{PERSON}:rejected"
 
 
@@ -25,7 +27,7 @@ def is_banned(lineage: Lineage, verdict: Verdict | None) -> bool:
     """Whether an answer has no place in any part of the dataset, the rejected ones' included: it may hold a secret."""
     if lineage.row.split == "test":
         return False
-    return verdict.kind == "reject" if verdict is not None else lineage.row.curated is not None
+    return verdict.kind == "reject" if verdict is not None else lineage.row.curated in HARMFUL
 
 
 def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:

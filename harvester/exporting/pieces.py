@@ -107,7 +107,7 @@ class Maker:
             counts.count(lineage)
             if not counts.admits(lineage):
                 continue
-            if not banned:
+            if not banned and (verdict or not one.row.curated):
                 compared.append(lineage)
             if _is_kept(lineage, unfiltered=counts.wanted.unfiltered and not banned):
                 counts.keep(lineage)

@@ -80,6 +80,30 @@ def test_no_key_is_in_an_unfiltered_export_whether_its_answer_was_rejected_or_no
     assert exported(recipe, tmp_path / "all", unfiltered=True).keys() == {"good", "dull"}
 
 
+def test_an_unfiltered_export_holds_what_harmless_filters_drop(planted: Recipe, tmp_path: Path) -> None:
+    curate(planted)
+    assert exported(planted, tmp_path / "all", unfiltered=True).keys() == {
+        *(f"subject {n}" for n in "abcde"),
+        "near a",
+        "near b",
+    }
+
+
+def test_an_answer_that_was_rejected_anyway_is_not_looked_at_for_worth(folder: Any, provider: Any) -> None:
+    folder.data["steps"][0]["verify"] = {"regex": {"pattern": "^the"}}
+    recipe = answers(folder, provider, {"bad": "I'm sorry, but I can't help with that.", "good": "the sea"})
+    found = curate(recipe)
+    assert (found.looked_at, found.drops, dict(found.rejected)) == (2, {}, {})
+
+
+def test_a_curation_that_leaves_nothing_is_told_like_any_other(folder: Any, provider: Any, tmp_path: Path) -> None:
+    recipe = answers(folder, provider, {"one": "short", "two": "short too"}, length={"min_tokens": 500})
+    found = curate(recipe, report=tmp_path)
+    assert found.summary()["after"] == {"train": 0}
+    assert "0 of 2 rows are left" in (tmp_path / "curation.html").read_text(encoding="utf-8")
+    assert exported(recipe, tmp_path / "out") == {}
+
+
 def test_a_second_curation_of_the_same_store_finds_the_same(planted: Recipe, tmp_path: Path) -> None:
     first = curate(planted)
     rows = exported(planted, tmp_path / "one")
