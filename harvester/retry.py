@@ -17,6 +17,7 @@ from harvester.limiter import LONGEST_WAIT_S
 from harvester.parsing import decode
 from harvester.profiles import replied_at
 from harvester.records import printable
+from harvester.secret_forms import without_secrets
 from harvester.streaming import BROKEN_OFF
 
 MAX_BACKOFF_S = 60.0
@@ -197,13 +198,13 @@ def _error_of(body: bytes) -> Any:
 
 
 def error_text(body: bytes, limit: int = 200) -> str:
-    """What an error body says, on one line of at most `limit` characters."""
+    """What an error body says, on one line of at most `limit` characters; no key, a gateway's own neither."""
     error = _error_of(body)
     text = error.get("message") if isinstance(error, dict) else error
     if not isinstance(text, str):
         text = body[: 4 * limit].decode("utf-8", "replace")
     text = text.encode("utf-8", "replace").decode()  # JSON can spell half of a surrogate pair, the store cannot hold it
-    return printable(text)[:limit] or "no message"
+    return printable(without_secrets(text[: 10 * limit]))[:limit] or "no message"
 
 
 def _short(error: BaseException) -> str:

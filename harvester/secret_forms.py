@@ -68,6 +68,7 @@ CAPITALS = (0.3, 0.7)
 LEAST_DIFFERENT = 10
 """Characters of a key in capitals; a placeholder such as AKIAXXXXXXXXXXXXXXXX has fewer."""
 WORD = re.compile(r"[A-Za-z0-9]")
+HIDDEN = "[key]"
 
 _NO_ASCII = re.compile(r"[^\x00-\x7f]")
 _SHAPE = bytes(ord("x") if byte in RUN else ord(" ") for byte in range(256))
@@ -84,8 +85,20 @@ def kinds(text: str) -> set[str]:
     if not _likely(text):
         return set()
     text = "\n".join(line for line in text.split("\n") if _likely(line))  # none goes over the end of a line
-    text = _NO_ASCII.sub("\ufffd", text)  # no key has other letters: beside one it would read as a part of a word
-    return {kind for kind, match in _matches(text) if _credible(kind, match)}
+    return {kind for kind, _ in _secrets(text)}
+
+
+def without_secrets(text: str) -> str:
+    """The same text, with a word in the place of each secret."""
+    return "\n".join(_line_without_secrets(line) if _likely(line) else line for line in text.split("\n"))
+
+
+def _line_without_secrets(line: str) -> str:
+    characters = list(line)
+    for _, match in _secrets(line):
+        begin, end = match.span()
+        characters[begin:end] = [HIDDEN, *[""] * (end - begin - 1)]
+    return "".join(characters)
 
 
 def texts_in(value: Json) -> Iterator[str]:
@@ -99,6 +112,12 @@ def texts_in(value: Json) -> Iterator[str]:
             left.extend(reversed(tuple(one.values())))
         elif isinstance(one, list | tuple):
             left.extend(reversed(one))
+
+
+def _secrets(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """(kind, where it stands) of the secrets in a likely text, some several times."""
+    text = _NO_ASCII.sub("\ufffd", text)  # no key has other letters: beside one it would read as a part of a word
+    yield from (found for found in _matches(text) if _credible(*found))
 
 
 def _likely(text: str) -> bool:

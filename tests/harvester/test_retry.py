@@ -171,6 +171,14 @@ def test_what_the_teacher_broke_off_is_no_answer_and_may_be_billed(body: bytes) 
     assert found.maybe_billed
 
 
+@pytest.mark.parametrize(
+    "body", ['{"error": {"message": "no key KEY here, nor KEY"}}', "<p>no key KEY here, nor KEY</p>"]
+)
+def test_an_error_tells_no_key_that_is_not_ours_either(body: str) -> None:
+    said = error_text(body.replace("KEY", "sk-proj-" + "aB3dE6gH" * 8).encode())
+    assert "no key [key] here, nor [key]" in said
+
+
 def test_an_error_cannot_steer_the_terminal() -> None:
     assert error_text(b'{"error": {"message": "\\u001b[31mred\\r\\nline \\u009b2J"}}') == "[31mred line 2J"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harvester.secret_forms import LONGER_RUN, SIGNS, detectors, kinds, texts_in
+from harvester.secret_forms import LONGER_RUN, SIGNS, detectors, kinds, texts_in, without_secrets
 
 LETTERS = "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb7dEf0hIj3kLm6nOp9qRs2tUv5wXy8zAb1dEf4hIj7kLm0nOp3qRs6tUv9wXy2z"
 HEX = "0123456789abcdef" * 4
@@ -68,6 +68,14 @@ FORMS = {
 )
 def test_a_secret_is_found_wherever_it_stands(kind: str, secret: str, around: str) -> None:
     assert kind in kinds(around.format(secret))
+
+
+@pytest.mark.parametrize("secret", [secret for kind, secret in FORMS.items() if kind != "Private Key"])
+def test_a_secret_is_taken_out_of_what_is_said(secret: str) -> None:
+    said = without_secrets(f"密钥是{secret}\nand {secret}, I think")
+    assert said.count("[key]") >= 2
+    assert kinds(said) == set()
+    assert without_secrets("nothing here") == "nothing here"
 
 
 @pytest.mark.parametrize(
