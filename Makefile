@@ -54,7 +54,7 @@ format: .venv/installed
 reference: .venv/installed
 	$(BIN)/python docs/make_reference.py
 
-# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about 45 minutes.
+# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about an hour.
 bench: .venv/installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/collect_overhead.py
@@ -62,6 +62,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/limit_use.py
 	$(BIN)/python benchmarks/store_growth.py
 	$(BIN)/python benchmarks/export_speed.py
+	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/train_speed.py
 
 clean:

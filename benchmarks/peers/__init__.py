@@ -20,13 +20,15 @@ PEERS = {
     "distilabel": Peer("distilabel", "distilabel"),
 }
 TRAINERS = {"trl": Peer("TRL", "trl")}
+SKETCHES = {"datasketch": Peer("datasketch", "datasketch"), "rensa": Peer("Rensa", "rensa")}
 
 
 def installed(name: str, python: str | None) -> str | None:
     """The tool's version in that environment; None where it is not."""
     if not python:
         return None
-    code = f"from importlib.metadata import version; print(version({(PEERS | TRAINERS)[name].distribution!r}))"
+    peer = (PEERS | TRAINERS | SKETCHES)[name]
+    code = f"from importlib.metadata import version; print(version({peer.distribution!r}))"
     found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else None
 

@@ -12,8 +12,8 @@ threshold or more. It is computed for every pair that can reach it; none is gues
   similar to one that stays. So of a chain of rows, each like the next, not all but one are dropped, and a second run
   drops nothing more.
 
-Memory: 0.8 kB a row with a text of 200 words, and 0.3 GB; texts are not kept. The examples are gone through once for
-each part that is compared, and once more for the names of the rows that stay.
+Memory: at most 1.6 kB a row with a text of 200 words; texts are not kept. The examples are gone through once for each
+part that is compared, and once more for the names of the rows that stay.
 """
 
 from array import array

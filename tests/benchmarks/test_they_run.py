@@ -59,6 +59,14 @@ def test_use_of_limits(only: str) -> None:
     assert rows[0]["used %"] > 0
 
 
+def test_near_duplicates() -> None:
+    nowhere = {f"HARVESTER_BENCH_{name}": sys.executable for name in ("DATASKETCH", "RENSA")}
+    line = lines_of("near_duplicates.py", "--rows", "200", **nowhere)["near_duplicates"]
+    (row,) = line["sizes"]["200"]
+    assert row["recall"] == 1
+    assert 0 < row["dropped"] <= 20
+
+
 def test_start_up() -> None:
     rows = lines_of("startup.py", "--repeat", 1)["startup"]["rows"]
     assert [row["command"] for row in rows][-1] == "harvester --help"
