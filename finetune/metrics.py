@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from finetune import runs
 from finetune.data import say
 from finetune.errors import BadInput
+from harvester.errors import how_to_install
 
 TALK_EVERY_S = 5.0
 TENSORBOARD = "tensorboard"
@@ -163,5 +164,5 @@ def _tensorboard() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise BadInput("--tensorboard: not installed; run: pip install 'harvester[tensorboard]'") from error
+        raise BadInput(f"--tensorboard: not installed; {how_to_install('tensorboard')}") from error
     return SummaryWriter

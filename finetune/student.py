@@ -18,6 +18,7 @@ from finetune.embedded import embedded_folder, quiet_bars
 from finetune.errors import BadInput
 from finetune.identity import Place, locate
 from finetune.loading import load_files
+from harvester.errors import how_to_install
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,7 @@ def _four_bits(device: torch.device, dtype: torch.dtype) -> Any:
     try:
         import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise BadInput("--method qlora: bitsandbytes is not installed; run: pip install 'harvester[qlora]'") from error
+        raise BadInput(f"--method qlora: bitsandbytes is not installed; {how_to_install('qlora')}") from error
     return transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )

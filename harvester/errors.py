@@ -3,6 +3,11 @@
 from typing import Any, ClassVar
 
 
+def how_to_install(extra: str) -> str:
+    """What to do where the libraries of an extra are missing; from the checkout, for PyPI's `harvester` is another."""
+    return f"run in Harvester's folder: pip install -e '.[{extra}]'"
+
+
 class HarvesterError(Exception):
     """Base of every error Harvester raises on purpose; its message is one line for the user."""
 

@@ -9,11 +9,11 @@ import click
 
 from finetune.errors import TELLS, TOLD, BadInput, FinetuneError, Stopped
 from finetune.mishaps import mishap
-from harvester.errors import HarvesterError
+from harvester.errors import HarvesterError, how_to_install
 
 INTERRUPTED = "interrupted; run the same command again to go on"
 EXTRA = frozenset({"datasets", "gguf", "httpx2", "huggingface_hub", "peft", "safetensors", "torch", "transformers"})
-"""What `pip install 'harvester[finetune]'` brings."""
+"""What the extra `finetune` brings."""
 
 
 class Commands(click.Group):
@@ -112,7 +112,7 @@ def _say_error(error: Exception) -> int:
 def _say_unforeseen(error: Exception) -> int:
     missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if missing in EXTRA:
-        return _say(f"{missing} is not installed; run: pip install 'harvester[finetune]'", BadInput.exit_code)
+        return _say(f"{missing} is not installed; {how_to_install('finetune')}", BadInput.exit_code)
     traceback.print_exception(error)
     return _say("this is a bug in finetune; please report it with the lines above at the project's issues", 1)
 

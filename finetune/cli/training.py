@@ -59,7 +59,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--seed", type=click.IntRange(min=0), show_default="0", help="Of the adapter's start and the rows' order."
 )
-@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too (pip install 'harvester[tensorboard]').")
+@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too (extra `tensorboard`).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's facts as JSON.")
 def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **options: Any) -> None:
     """Train a student on DATASET.

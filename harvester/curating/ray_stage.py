@@ -27,7 +27,7 @@ from harvester import __version__
 from harvester.curating.base import RowFilter
 from harvester.curating.looking import Found, in_batch
 from harvester.curating.spool import batches, how_many_batches
-from harvester.errors import BadInput, HarvesterError
+from harvester.errors import BadInput, HarvesterError, how_to_install
 from harvester.store.curations import Dropped
 
 FOUND = pa.schema([("id", pa.int64()), *((name, pa.string()) for name in ("filter", "reason", "detail"))])
@@ -175,7 +175,7 @@ def _has_harvester_everywhere() -> None:
     ]
     for machine, answer in asked:
         if (told := ray.get(answer)) != __version__:
-            mend = f"install this version on every machine of the cluster: pip install 'harvester[ray]=={__version__}'"
+            mend = f"install this version on every machine of the cluster; {how_to_install('ray')}"
             raise BadInput(f"{OPTION}: not Harvester {__version__} on {machine} ({told}); {mend}")
 
 

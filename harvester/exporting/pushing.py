@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harvester import __version__
-from harvester.errors import BadInput, HarvesterError, RefusedByTerms, StoppedEarly
+from harvester.errors import BadInput, HarvesterError, RefusedByTerms, StoppedEarly, how_to_install
 from harvester.exporting.dataset import OURS, Exported
 from harvester.exporting.manifest import MANIFEST
 from harvester.records import printable
@@ -184,7 +184,7 @@ def _library() -> Any:
         import huggingface_hub.constants  # noqa: PLC0415
         import huggingface_hub.utils  # noqa: PLC0415
     except ImportError:
-        raise BadInput("--push: needs the library `huggingface_hub`: pip install 'harvester[hub]'") from None
+        raise BadInput(f"--push: needs the library `huggingface_hub`; {how_to_install('hub')}") from None
     return huggingface_hub
 
 

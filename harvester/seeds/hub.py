@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harvester.errors import BadInput
+from harvester.errors import BadInput, how_to_install
 from harvester.seeds.arrow_values import Values
 from harvester.seeds.finding import TABLES, Source, one_of
 from harvester.seeds_spec import Seeds
@@ -75,7 +75,7 @@ def _builder(source: Source, spec: Seeds) -> Any:
         import datasets  # noqa: PLC0415 - as above
     except ImportError:
         what = "a folder of data files" if source.files else "no file of the recipe's folder, so an id on the hub"
-        mend = "needs the library `datasets`: pip install 'harvester[datasets]'"
+        mend = f"needs the library `datasets`; {how_to_install('datasets')}"
         raise BadInput(f"{source}: is {what}, which {mend}") from None
     # An absolute path is never looked for on the hub.
     path = str(source.path.resolve()) if source.files else source.name

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harvester.errors import BadInput
+from harvester.errors import BadInput, how_to_install
 from harvester.paths import inside
 
 Weigh = Callable[[int, int], float]
@@ -37,7 +37,7 @@ def counted(folder: Path, name: str, where: str) -> Callable[[str], Weigh]:
     try:
         from tokenizers import Tokenizer  # noqa: PLC0415 - installed only where somebody wants it
     except ImportError:
-        raise BadInput(f"{where}: needs the library `tokenizers`: pip install 'harvester[tokenizers]'") from None
+        raise BadInput(f"{where}: needs the library `tokenizers`; {how_to_install('tokenizers')}") from None
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from harvester.errors import BadInput, TeacherUnusable
+from harvester.errors import BadInput, TeacherUnusable, how_to_install
 from harvester.teachers.weights import MODEL_NAME, embedded_weights
 
 TOKENS_PER_SLOT = 2048
@@ -95,7 +95,7 @@ def require_runtime() -> None:
         TeacherUnusable: with the command that installs it.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise TeacherUnusable("embedded teacher: xllamacpp is not installed; pip install 'harvester[embedded]'")
+        raise TeacherUnusable(f"embedded teacher: xllamacpp is not installed; {how_to_install('embedded')}")
 
 
 def start_server(*, key: str, port: int, slots: int) -> str:

@@ -109,7 +109,7 @@ def test_without_the_extra_the_mend_is_one_line(
     monkeypatch.setattr("finetune.cli.base.cli", missing)
     code, _, err = finetune("train")
     assert (code, err.count("\n")) == (2, 1), err
-    assert "pip install 'harvester[finetune]'" in err
+    assert "pip install -e '.[finetune]'" in err
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_every_command_says_that_torch_is_missing(arguments: tuple[str, ...], tm
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "torch is not installed; run: pip install 'harvester[finetune]'" in done.stderr
+    assert "torch is not installed; run in Harvester's folder: pip install -e '.[finetune]'" in done.stderr
 
 
 def test_stopping_exits_3_and_says_how_to_go_on(

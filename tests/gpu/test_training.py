@@ -58,7 +58,7 @@ def test_other_methods_learn(method: str, words: Path, tmp_path: Path) -> None:
 
 
 def test_a_base_in_4_bits_learns(words: Path, tmp_path: Path) -> None:
-    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install 'harvester[qlora]'")
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed: pip install -e '.[qlora]'")
     train(words, tmp_path / "run", config("qlora"))
     assert falls(tmp_path / "run")
 

@@ -12,7 +12,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from harvester.errors import BadInput
+from harvester.errors import BadInput, how_to_install
 from harvester.records import Message
 
 MEND = "name the folder of a model that has tokenizer.json and a chat template"
@@ -87,7 +87,7 @@ def _tokenizer(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer  # noqa: PLC0415 - installed only where somebody wants it
     except ImportError:
-        raise BadInput("--tokenizer: needs the library `tokenizers`: pip install 'harvester[tokenizers]'") from None
+        raise BadInput(f"--tokenizer: needs the library `tokenizers`; {how_to_install('tokenizers')}") from None
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions

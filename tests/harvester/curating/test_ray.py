@@ -178,7 +178,7 @@ def _holds(gate: Any, doomed: str) -> RowFilter:
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "harvester.curating.ray_stage", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(BadInput, match=r"pip install 'harvester\[ray\]'"):
+    with pytest.raises(BadInput, match=r"pip install -e '\.\[ray\]'"):
         executor("ray")
 
 

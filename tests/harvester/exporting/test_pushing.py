@@ -218,7 +218,7 @@ def test_private_goes_with_push(recipe: Recipe, harvester: Any) -> None:
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(BadInput, match=r"pip install 'harvester\[hub\]'"):
+    with pytest.raises(BadInput, match=r"pip install -e '\.\[hub\]'"):
         require_pushable(REPO)
 
 

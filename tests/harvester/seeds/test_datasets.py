@@ -167,7 +167,7 @@ def test_an_id_of_the_hub_that_cannot_be_reached(read: Any) -> None:
 def test_without_the_library_the_line_says_what_to_install(read: Any, hub: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     for path in ("hub", "someone/a-dataset"):
-        with pytest.raises(BadInput, match=r"which needs the library `datasets`: pip install 'harvester\[datasets\]'"):
+        with pytest.raises(BadInput, match=r"which needs the library `datasets`; .*: pip install -e '\.\[datasets\]'"):
             read(path)
 
 
