@@ -40,7 +40,9 @@ class FunctionPrompt:
             return conversation(self._function(deepcopy(dict(data))), f"{self.place}: what it returns")
         except BadInput as error:
             raise BadInput(f"{error}; the seed has {quote(dict(data))}") from None
-        except Exception as error:  # noqa: BLE001 - the user's own code: whatever it raises is its mistake
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the user's own code: whatever it raises is its mistake
             raise BadInput(f"{self.place}: {_said(error)}; the seed has {quote(dict(data))}") from None
 
 
@@ -72,7 +74,9 @@ def verifier(function: VerifyFunction) -> Verifier:
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return function(*arguments)
-    except Exception as error:  # noqa: BLE001 - as in `render`; what it raises fails the answer
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as in `render`, sys.exit() too; what it raises fails the answer
         raise Failed(_said(error)) from None
 
 
@@ -91,7 +95,11 @@ def _text(answer: Json) -> str:
     return text
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """What an exception says; the reason alone where a function gave one."""
-    text = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return one_line(text) or type(error).__name__
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the user's own class, that cannot even say what it is
+        return name
+    return one_line(text if type(error) is ValueError else f"{name}: {text}") or name

@@ -30,7 +30,7 @@ class Consequences:
     events: Sequence[Event] = ()  # for the next group
     jobs: Sequence[Job] = ()
     open: list[Pending] = field(default_factory=list)  # requests that can be asked from now on
-    error: Exception | None = None  # that came up when looking inside
+    error: BaseException | None = None  # that came up when looking inside
 
 
 class Follower(Protocol):
@@ -187,7 +187,7 @@ class Journal:
         )
         try:
             after = self._follower.after(events)
-        except Exception as error:  # noqa: BLE001 - the events are on disk all the same, and must not be written again
+        except BaseException as error:  # noqa: BLE001 - the events are on disk all the same; written again they cost twice
             after = Consequences(error=error)
         self._answered_by |= {event.run_id for event in events if isinstance(event, Replied)}
         self._judging = self._judging or any(isinstance(event, Judged) for event in events)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
@@ -276,6 +277,41 @@ def test_whatever_parse_does_is_a_reason(made: Any, provider: Any, function: Any
     recipe = made(Step(name="answer", prompt=ask, parse=function))
     assert run(recipe).accepted == 0
     assert says in exported(recipe, unfiltered=True)[0]["checks"][0]["reason"]
+
+
+class Speechless(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("error", [SystemExit("no"), asyncio.CancelledError(), GeneratorExit(), Speechless()])
+@pytest.mark.parametrize("field", ["verify", "parse"])
+def test_nothing_that_a_function_raises_ends_a_run_or_costs_twice(
+    made: Any, provider: Any, error: BaseException, field: str
+) -> None:
+    provider.answer = last_line
+
+    def raising(answer: str, _seed: Any = None) -> Any:
+        if "seed 3" in answer:
+            raise error
+        return answer if field == "parse" else True
+
+    recipe = made(Step(name="answer", prompt=ask, **{field: raising}))
+    found = run(recipe)
+    assert (found.answered, found.accepted) == (SEEDS, SEEDS - 1)
+    assert len(asked(provider)) == SEEDS
+    (dropped,) = (row.outcome for row in rows(recipe) if not row.outcome.accepted)
+    assert type(error).__name__ in exported(recipe, unfiltered=True)[3]["checks"][0]["reason"]
+    assert dropped.drop_reason == {"verify": "verify:python", "parse": "parse"}[field]
+
+
+def test_a_prompt_that_ends_the_program_drops_its_row(made: Any, provider: Any) -> None:
+    steps = (Step(name="draft", prompt=ask), Step(name="final", kind="revise", prompt=lambda _: sys.exit("no")))
+    recipe = made(*steps)
+    assert run(recipe).answered == SEEDS
+    assert {row.outcome.drop_reason for row in rows(recipe)} == {"render:final: SystemExit: no"}
 
 
 def test_log_probabilities_of_other_words_are_left_out(made: Any, provider: Any, folder: Any) -> None:

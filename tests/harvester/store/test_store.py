@@ -192,6 +192,27 @@ def test_events_queued_together_are_committed_together_and_before_they_are_looke
     assert seen == [(20, 20)]
 
 
+class Thrown(BaseException):
+    """No `Exception`, as SystemExit is none."""
+
+
+def test_whatever_the_look_at_a_group_raises_what_is_on_disk_is_not_written_again(path: Path) -> None:
+    def look(_events: Sequence[Event]) -> list[Event]:
+        raise Thrown
+
+    async def scenario(store: StoreWriter) -> None:
+        journal = Journal(store, Looking(look), lambda _: None, lambda: None, print)
+        journal.put(reply(store, begin(store, add_plan(store)), 1))
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await journal.run()
+        assert caught.group_contains(Thrown)
+        journal.flush()
+
+    with StoreWriter.open(path) as store:
+        asyncio.run(scenario(store))
+        assert store.spent_nusd() == 5
+
+
 def test_every_commit_is_synced(path: Path) -> None:
     with StoreWriter.open(path) as store, store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
