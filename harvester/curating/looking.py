@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from harvester.curating.base import RowFilter
+from harvester.curating.base import Example, RowFilter
 from harvester.curating.spool import batches, candidates_in
 from harvester.errors import BadInput, how_to_install
 from harvester.store.curations import Dropped
@@ -42,12 +42,19 @@ def here(filters: Sequence[RowFilter], spool: Path) -> Iterator[Found]:
 
 
 def in_batch(filters: Sequence[RowFilter], batch: pa.RecordBatch) -> Found:
-    """The first filter's word against each row of a batch that one of them speaks against, as `HARMFUL` lets it."""
-    found = []
+    """One filter's word against each row of a batch that any of them speaks against."""
     harmful = [one for one in filters if one.name in HARMFUL]
-    for candidate in candidates_in(batch):
-        for one in filters if candidate.kept else harmful:
-            if drop := one.look(candidate.example):
-                found.append(Dropped(candidate.example.id, one.name, drop.reason, drop.detail))
-                break
-    return found
+    words = (_word(filters if one.kept else harmful, one.example) for one in candidates_in(batch))
+    return [word for word in words if word]
+
+
+def _word(filters: Sequence[RowFilter], example: Example) -> Dropped | None:
+    """The first word against a row; that of one of HARMFUL before all others, as it alone bars the row from everywhere."""
+    first = None
+    for one in filters:
+        if (first is None or one.name in HARMFUL) and (drop := one.look(example)):
+            word = Dropped(example.id, one.name, drop.reason, drop.detail)
+            if one.name in HARMFUL:
+                return word
+            first = word
+    return first

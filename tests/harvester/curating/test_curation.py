@@ -104,6 +104,21 @@ def test_a_curation_that_leaves_nothing_is_told_like_any_other(folder: Any, prov
     assert exported(recipe, tmp_path / "out") == {}
 
 
+def test_a_row_that_is_both_harmful_and_worthless_is_in_no_export(folder: Any, provider: Any, tmp_path: Path) -> None:
+    texts = {
+        "one": "It rains.",
+        "two": f"I'm sorry, but I can't help with that. {HELD_OUT} at length.",
+        HELD_OUT: "well",
+    }
+    recipe = answers(folder, provider, texts)
+    folder.seeds("benchmark.jsonl", [f"I can't help with that. {HELD_OUT} at length."])
+    folder.data["curate"] = {"decontaminate": ["benchmark.jsonl"]}
+    folder.save()
+    found = curate(Recipe.load(recipe.folder))
+    assert found.dropped == {("decontaminate", "contaminated"): 1}
+    assert exported(recipe, tmp_path / "all", unfiltered=True).keys() == {"one"}
+
+
 def test_a_second_curation_of_the_same_store_finds_the_same(planted: Recipe, tmp_path: Path) -> None:
     first = curate(planted)
     rows = exported(planted, tmp_path / "one")
