@@ -49,7 +49,7 @@ def in_batch(filters: Sequence[RowFilter], batch: pa.RecordBatch) -> Found:
 
 
 def _word(filters: Sequence[RowFilter], example: Example) -> Dropped | None:
-    """The first word against a row; that of one of HARMFUL before all others, as it alone bars the row from everywhere."""
+    """The first word against a row; one of HARMFUL goes before others, as it alone bars a row from every export."""
     first = None
     for one in filters:
         if (first is None or one.name in HARMFUL) and (drop := one.look(example)):
