@@ -94,16 +94,17 @@ class Rules:
     def judge_row(self, row: StoredRow, *, again: bool = False) -> tuple[Answer, Outcome]:
         """Read a row's reply and check it; a row without one is an answer that failed.
 
-        What took long is kept with the row, and not done again for the same rules unless `again` asks for it; and so is
-        that its next question could not be put.
+        What took long is kept with the row, and not done again for the same rules unless `again` asks for it. That its
+        next question could not be put is kept by other rules too, as long as they accept it.
         """
         if row.reply is None:
             return NO_ANSWER, unanswered(row.state, row.reason)
         answer, outcome = self.read(row.step, parse(row.reply.raw))
-        kept = None if again or row.rules != self.of_step(row.step) else row.outcome
-        if kept is not None and (self.is_slow(row.step) or is_unrenderable(kept)):
+        kept = None if again else row.outcome
+        if kept is not None and self.is_slow(row.step) and row.rules == self.of_step(row.step):
             return answer, kept
-        return answer, outcome or self._judge(row.step, answer, row.seed)
+        outcome = outcome or self._judge(row.step, answer, row.seed)
+        return answer, kept if kept is not None and is_unrenderable(kept) and outcome.accepted else outcome
 
 
 def is_unrenderable(outcome: Outcome) -> bool:
@@ -135,7 +136,8 @@ def _resolved(recipe: Recipe, step: Step) -> Json:
         return uuid4().hex
     if step.kind == "generate" and step.output is None and step.select != "majority":
         return demands.verify
-    return {
+    votes = {"votes": True} if step.select == "majority" else {}
+    return votes | {
         "step": step.model_dump(mode="json", include={"name", "kind", "min_score", "vote_by"}),
         "verify": demands.verify,
         "output": demands.output,

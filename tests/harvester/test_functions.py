@@ -216,6 +216,26 @@ def test_a_row_whose_next_question_fails_is_dropped_alone(made: Any, provider: A
     assert reason == "render:final: KeyError: 'title'"
 
 
+@pytest.mark.parametrize("verify", [lambda *_: True, {"length": {"max_words": 500}}])
+def test_a_row_whose_judge_could_not_be_asked_is_exported_with_that_reason_by_other_rules_too(
+    made: Any, provider: Any, verify: Any
+) -> None:
+    provider.answer = lambda body: {"g": '{"reason": "", "score": 5}'}.get(
+        last_line(body)[0], "{}" if last_line(body).endswith("3") else '{"title": "x"}'
+    )
+
+    def recipe(verify: Any) -> Recipe:
+        grade = Step(name="grade", kind="judge", prompt=lambda row: f"g {row['steps']['draft']['json']['title']}")
+        return made(Step(name="draft", prompt=ask, verify=verify), grade)
+
+    run(recipe(verify if callable(verify) else {}))
+    found = exported(recipe(verify), unfiltered=True)
+    assert [row["drop_reason"] for row in found if not row["accepted"]] == ["render:grade: KeyError: 'title'"]
+    assert len(found) == SEEDS
+    no = recipe(lambda *_: False)
+    assert {row["drop_reason"] for row in exported(no, unfiltered=True)} == {"verify:python"}
+
+
 def number_in(text: str) -> int | None:
     """As `parse`: the number, None where there is none, ValueError where there are several."""
     numbers = [int(word) for word in text.split() if word.isdigit()]
