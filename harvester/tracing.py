@@ -11,17 +11,24 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from harvester.errors import StoreUnusable
+from harvester.meanings import meaning
 from harvester.pricing import usd
 from harvester.records import Json
 from harvester.store.curations import drop_of
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
-from harvester.store.schema import plans, replies, requests, rows, runs, seeds, teachers
+from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
 from harvester.verdicts import said
+
+PART = ("row_id", "step", "sample", "seed", "request", "body", "reply", "outcome", "planned_at", "recipe_text")
+"""What is told of each row on the way."""
 
 
 def trace(path: Path, row_id: str) -> dict[str, Json]:
     """A row's whole way: seed, prompt, raw reply, the teacher and its terms of that day, the recipe's text of that day.
+
+    `outcome` is what its step's rules made of the reply, None before they did. Of checks the store keeps those that
+    took long; `drop_reason` names the one that failed, of whatever kind.
 
     With it come what curation and people say of it, the rows that it was made from, and all that were made from it:
     judges' verdicts, and theirs.
@@ -60,6 +67,7 @@ def _trace_query() -> Select[tuple[object, ...]]:
             requests.c.key, requests.c.body, requests.c.state, requests.c.reason, requests.c.attempts,
             replies.c.raw, replies.c.cost_nusd, replies.c.received_at, replies.c.run_id,
             teachers.c.name, teachers.c.provider, teachers.c.identity, teachers.c.terms, teachers.c.price,
+            outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.checks,
             plans.c.recipe,
             func.coalesce(day.c.recipe_text, plans.c.recipe_text).label("recipe_text"),
             func.coalesce(day.c.created_at, plans.c.created_at).label("planned_at"),
@@ -67,6 +75,7 @@ def _trace_query() -> Select[tuple[object, ...]]:
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
         .join(plans, plans.c.id == rows.c.plan_id)
+        .outerjoin(outcomes, outcomes.c.id == rows.c.id)
         .outerjoin(replies, replies.c.request_id == requests.c.id)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
         .outerjoin(runs, runs.c.id == replies.c.run_id)
@@ -103,10 +112,7 @@ def _descendants(connection: Connection, row: Row[*tuple[Any, ...]]) -> list[Row
 def _part(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
     """What a row on the way adds to the one that is traced."""
     whole = _traced(row)
-    return {
-        name: whole[name]
-        for name in ("row_id", "step", "sample", "seed", "request", "body", "reply", "planned_at", "recipe_text")
-    }
+    return {name: whole[name] for name in PART}
 
 
 @contextmanager
@@ -145,6 +151,19 @@ def _traced(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
         "request": {"key": row.key, "state": row.state, "attempts": row.attempts, "reason": row.reason},
         "body": json.loads(zlib.decompress(row.body)),
         "reply": reply,
+        "outcome": _outcome(row),
         "planned_at": row.planned_at,
         "recipe_text": row.recipe_text,
+    }
+
+
+def _outcome(row: Row[*tuple[Any, ...]]) -> Json:
+    if row.accepted is None:
+        return None
+    return {
+        "accepted": bool(row.accepted),
+        "drop_reason": row.drop_reason,
+        "meaning": meaning(row.drop_reason or "", frozenset()),
+        "score": row.score,
+        "failed_checks": [check for check in json.loads(row.checks or "[]") if not check["passed"]],
     }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Each line may import from itself and from the lines above it.
 HARVESTER = """
 errors
-records
+records meanings
 text_files
 paths teachers.weights profiles yaml_text guarding
 addresses explaining conversations

@@ -44,7 +44,7 @@ def curate(
     loaded = load(recipe)
     if undo:
         taken_back = {"recipe": loaded.name, "taken_back": curating.undo(loaded, store)}
-        show(taken_back, as_json=as_json, text=lambda r: f"{r['recipe']}: {r['taken_back']} rows taken back")
+        show(taken_back, as_json=as_json, text=texts.taken_back)
         return
     folder = report or loaded.folder
     found = curating.curate(loaded, store, executor=curating.executor(executor), report=folder)

@@ -218,9 +218,10 @@ def verify(store: Path, as_json: bool) -> None:
 @trust_option
 @as_json
 def trace(row: str, recipe: Path | None, store: Path | None, as_json: bool) -> None:
-    """Where ROW comes from: seed, prompt, raw reply, teacher, terms, the recipe of that day."""
+    """Where ROW comes from, what became of it: seed, prompt, raw reply, teacher, terms, outcome, recipe of that day."""
+    from harvester.cli import tracing
     from harvester.collecting import default_store
     from harvester.tracing import trace as follow
 
     path = store or default_store(load(recipe or only_recipe()))
-    show(follow(path, row), as_json=as_json, text=texts.trace)
+    show(follow(path, row), as_json=as_json, text=tracing.text)

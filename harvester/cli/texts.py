@@ -29,6 +29,11 @@ def waiting_for(waiting: dict[str, int]) -> str:
     return ", ".join(f"{count} for {what}" for what, count in waiting.items())
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number of things, such as `1 row` or `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def check(result: dict[str, Any]) -> str:
     """Prompts first, the sums last, where the eye is."""
     steps = result["steps"]
@@ -180,48 +185,6 @@ def verify(store: Path, result: dict[str, Any]) -> str:
     return "\n".join([head, *(f"  {problem}" for problem in result["problems"])])
 
 
-def trace(result: dict[str, Any]) -> str:
-    """A row's way, from its seed to the recipe's text of that day."""
-    lines = [f"{name}: {result[name]}" for name in ("row_id", "recipe", "step", "split", "sample", "seed", "reference")]
-    lines += _asked(result)
-    if drop := result["curation"]:
-        lines.append(f"curation: {drop['filter']}: {drop['reason']} {drop['detail']}")
-    if verdict := result["verdict"]:
-        lines.append(f"verdict: {verdict['kind']} by {verdict['said_by']} at {verdict['said_at']}: {verdict['note']}")
-    for how, parts in (("made from", result["made_from"]), ("led to", result["led_to"])):
-        for part in parts:
-            lines += [f"--- {how} row {part['row_id']} of step {part['step']}", *_asked(part)]
-            if part["recipe_text"] != result["recipe_text"]:
-                lines += [f"by another text of the recipe, planned at {part['planned_at']}:", part["recipe_text"]]
-    lines.append("---")
-    return "\n".join([*lines, f"planned at {result['planned_at']} from:", result["recipe_text"]])
-
-
-def _asked(part: dict[str, Any]) -> list[str]:
-    """A row's question and what came back."""
-    lines = [f"[{message['role']}] {message['content']}" for message in part["body"]["messages"]]
-    request, reply = part["request"], part["reply"]
-    lines.append(f"request {request['key']}: {request['state']} after {request['attempts']} attempts")
-    if reply:
-        teacher = reply["teacher"]
-        lines += [f"{name}: {reply[name]}" for name in ("received_at", "usd", "price")]
-        lines.append(f"teacher: {teacher['name']} ({teacher['provider']}; {teacher['identity']})")
-        lines += [*_binding(reply["terms"]), f"raw: {reply['raw']}"]
-    elif request["reason"]:
-        lines.append(f"reason: {request['reason']}")
-    return lines
-
-
-def _binding(terms: dict[str, Any]) -> list[str]:
-    """A teacher's terms as they stood on the day of its reply."""
-    known = "; ".join(filter(None, (terms["id"], terms.get("source"), terms.get("as_of"))))
-    lines = [f"terms of that day: {terms['verdict']} ({known})"]
-    lines += [f"  obligation: {text}" for text in terms.get("obligations", ())]
-    if terms.get("basis"):
-        lines.append(f"  basis: {terms['basis']} (accepted by {terms['accepted_by']}; claimed, not checked)")
-    return lines
-
-
 def export(result: dict[str, Any]) -> str:
     """Rows by split, and what was left out."""
     rows = ", ".join(f"{count} {split}" for split, count in result["rows"].items()) or "no rows"
@@ -230,7 +193,7 @@ def export(result: dict[str, Any]) -> str:
         lines.append(f"  preference: {', '.join(f'{count} {split}' for split, count in result['pairs'].items())} pairs")
     lines += [f"  {count} left out: {reason}" for reason, count in sorted(result["dropped"].items())]
     if result["waiting"]:
-        lines.append(f"  {result['waiting']} rows have no answer yet")
+        lines.append(f"  {count_of(result['waiting'], 'row')} without an answer yet")
     if result["curated_at"] is None:
         lines.append("  not curated; `harvester curate` looks for secrets, copies, held-out texts and more")
     elif result["newer_than_curation"]:
@@ -240,6 +203,11 @@ def export(result: dict[str, Any]) -> str:
         gone = f"; {pushed['deleted']} of earlier exports deleted" if pushed["deleted"] else ""
         lines.append(f"pushed {pushed['files']} files to {pushed['url']} (commit {pushed['commit'][:8]}){gone}")
     return "\n".join(lines)
+
+
+def taken_back(result: dict[str, Any]) -> str:
+    """What `curate --undo` did."""
+    return f"{result['recipe']}: {count_of(result['taken_back'], 'row')} taken back"
 
 
 def curate(result: dict[str, Any]) -> str:

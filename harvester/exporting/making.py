@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from harvester.calling import VERIFIER
 from harvester.exporting.markdown import bullets, code, plain, table
-from harvester.exporting.meanings import CHECKS, UNKNOWN_CHECK, meaning
 from harvester.exporting.metadata import checked_languages
 from harvester.exporting.origins import SeedFiles
+from harvester.meanings import CHECKS, UNKNOWN_CHECK, meaning
 from harvester.pricing import usd
 from harvester.recipe import Recipe, Step
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harvester import terms
+from harvester.cli import tracing
 from harvester.collecting import Options, collect
 from harvester.errors import BadInput, StoreUnusable
 from harvester.recipe import Recipe
@@ -134,6 +135,52 @@ def test_the_command_tells_terms_and_what_was_said(judged: Any, harvester: Any) 
     assert out.count("basis: a contract (accepted by A. Person; claimed, not checked)") == 3
     assert "about answer seed 0" in out
     assert "by another text of the recipe" not in out
+
+
+def test_the_outcome_of_a_row_and_of_what_it_led_to_is_told_in_words(judged: Any, harvester: Any) -> None:
+    judged.data["steps"][2]["min_score"] = 5
+    judged.save()
+    row = rows(run(judged))[0].row_id
+    code, out, _ = harvester("trace", row, "--recipe", judged.path)
+    assert code == 0
+    lines = out.splitlines()
+    assert "outcome: accepted" in lines
+    assert "outcome: accepted; score 4" in lines
+    assert "outcome: dropped: low_score (the judge's score is too low); score 4" in lines
+    whole = json.loads(harvester("trace", row, "--recipe", judged.path, "--json")[1])
+    assert whole["outcome"]["accepted"] is True
+    assert [part["outcome"]["drop_reason"] for part in whole["led_to"]] == [None, "low_score"]
+
+
+def test_the_checks_that_failed_are_told_as_the_store_has_them(store: Path, folder: Any, harvester: Any) -> None:
+    row = rows(store)[0]
+    checks = [{"name": name, "params": {}, "passed": name == "regex", "reason": "no t"} for name in ("regex", "code")]
+    made = "UPDATE outcomes SET accepted = 0, drop_reason = 'verify:code', checks = ? WHERE id = ?"
+    change(store, made, json.dumps(checks), row.id)
+    assert [check["name"] for check in trace(store, row.row_id)["outcome"]["failed_checks"]] == ["code"]
+    _, out, _ = harvester("trace", row.row_id, "--recipe", folder.path)
+    assert "outcome: dropped: verify:code (fails the check code)\n  code: no t\n" in out
+
+
+def test_a_row_that_was_never_judged_has_no_outcome(folder: Any, harvester: Any) -> None:
+    row = rows(run(folder, limit=1))[5].row_id
+    _, out, _ = harvester("trace", row, "--recipe", folder.path)
+    assert "outcome" not in out
+    assert trace(folder.path / "harvest.db", row)["outcome"] is None
+
+
+def test_a_trace_shows_json_as_json_and_counts_in_english(store: Path, folder: Any, harvester: Any) -> None:
+    _, out, _ = harvester("trace", rows(store)[0].row_id, "--recipe", folder.path)
+    assert 'seed: {"text": "seed 0"}\nreference: null\n' in out
+    assert "answered after 1 attempt\n" in out
+
+
+def test_another_text_of_the_recipe_is_shown_once(judged: Any, harvester: Any) -> None:
+    row = rows(run(judged))[0].row_id
+    whole = trace(judged.path / "harvest.db", row)
+    for part in whole["led_to"]:
+        part["recipe_text"] = "name: of another day"
+    assert tracing.text(whole).count("name: of another day") == 1
 
 
 DAMAGE = {

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
+from harvester import meanings
 from harvester.collecting import collect
-from harvester.exporting import export, markdown, meanings
+from harvester.exporting import export, markdown
 from harvester.exporting.markdown import code, plain, table
 from harvester.exporting.metadata import HUB_LICENSES
 from harvester.exporting.origins import seed_files
