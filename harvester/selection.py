@@ -135,5 +135,7 @@ def _score(node: Node) -> float:
     return float("-inf") if node.outcome is None or node.outcome.score is None else node.outcome.score
 
 
-def _vote(node: Node) -> str | None:
-    return node.outcome.vote if node.outcome else None
+def _vote(node: Node) -> str | int:
+    """What a row votes for; one without a vote agrees with nobody."""
+    vote = node.outcome.vote if node.outcome else None
+    return node.id if vote is None else vote

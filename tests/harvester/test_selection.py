@@ -113,3 +113,10 @@ def test_any_tree(tree: tuple[Recipe, list[Node]], chance: Any, final: bool) -> 
             if node.step == step.name and reasons[node.id] is None
         )
         assert all(count == 1 for count in going.values())
+
+
+def test_rows_without_a_vote_agree_with_nobody() -> None:
+    votes = [None, None, None, "a", "a"]
+    nodes = [draft(number, good(vote=vote)) for number, vote in enumerate(votes)]
+    found = decide(recipe({"name": "draft", "samples": 5, "select": "majority"}), nodes)
+    assert [number for number, reason in found.items() if reason is None] == [3]

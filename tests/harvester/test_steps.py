@@ -142,6 +142,22 @@ def test_a_majority_is_of_equal_answers_and_ties_go_to_the_first(folder: Any, pr
     assert {row["messages"][-1]["content"] for row in exported(folder)} == {"a"}
 
 
+@pytest.mark.parametrize("more", [{}, {"output": {"json_schema": "any.json"}}, {"kind": "revise"}], ids=str)
+def test_a_majority_counts_the_votes_of_answers_from_before_it_selected(folder: Any, provider: Any, more: Any) -> None:
+    folder.write("any.json", '{"type": "object"}')
+    folder.write("draft.j2", "draft {{ text }}")
+    folder.write("final.j2", "final {{ steps.draft.text }}")
+    draft = {"name": "draft", "prompt": "draft.j2", "samples": 3, **more}
+    final = {"name": "final", "prompt": "final.j2"}
+    folder.data["teacher"]["sampling"]["seed"] = 0
+    provider.answer = by_step(draft=lambda body: f'{{"n": {min(body["seed"], 1)}}}', final=last_line)
+    for select in ("first_accepted", "majority"):
+        folder.data["steps"] = [{**draft, "select": select}, final]
+        folder.save()
+        run(folder)
+    assert {row["messages"][-1]["content"] for row in exported(folder)} == {'final {"n": 1}'}
+
+
 def test_a_judge_at_the_end_gives_the_score_and_drops_rows(three: Any, provider: Any) -> None:
     del three.data["steps"][2]
     three.data["steps"][1]["min_score"] = 3
