@@ -22,6 +22,7 @@ class Example:
     score: float | None = None  # a judge's
     finish_reason: str | None = None
     completion_tokens: int | None = None
+    reference: Json = None  # what the seed says the answer should be; the dataset has it in a column
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,4 +54,5 @@ def _example(lineage: Lineage, columns: Columns, *, protected: bool) -> Example:
         score=FIRST if protected else lineage.outcome.score,
         finish_reason=answer.finish_reason,
         completion_tokens=answer.usage.output_tokens,
+        reference=row.reference,
     )

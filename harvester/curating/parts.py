@@ -7,14 +7,15 @@ from harvester.secret_forms import texts_in
 
 
 def parts(example: Example) -> Iterator[tuple[str, str]]:
-    """(prompt, answer, reasoning or seed; its text); of the seed what the prompt does not hold already."""
+    """(prompt, answer, reasoning, seed or reference; its text); of a seed what the prompt does not hold already."""
     yield "prompt", example.prompt
     yield "answer", example.answer
     if example.reasoning:
         yield "reasoning", example.reasoning
-    for text in texts_in(example.seed):
-        if text not in example.prompt:
-            yield "seed", text
+    for part, value in (("seed", example.seed), ("reference", example.reference)):
+        for text in texts_in(value):
+            if text not in example.prompt:
+                yield part, text
 
 
 def written(example: Example) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,12 @@ from harvester.curating.examples import Candidate
 from harvester.records import canonical
 
 BATCH = 1000
+AS_JSON = ("seed", "reference")
 SCHEMA = pa.schema(
     [
         ("id", pa.int64()),
-        *((name, pa.string()) for name in ("row_id", "split", "seed_id", "seed", "prompt", "answer", "reasoning")),
+        *((name, pa.string()) for name in ("row_id", "split", "seed_id", "seed", "reference")),
+        *((name, pa.string()) for name in ("prompt", "answer", "reasoning")),
         ("score", pa.float64()),
         ("finish_reason", pa.string()),
         ("completion_tokens", pa.int64()),
@@ -37,7 +39,7 @@ class Spool:
     def add(self, candidate: Candidate) -> None:
         """Take a candidate."""
         example = candidate.example
-        values = asdict(example) | {"seed": canonical(example.seed).decode()}
+        values = asdict(example) | {name: canonical(getattr(example, name)).decode() for name in AS_JSON}
         self._batch.append({**values, "kept": candidate.kept, "protected": candidate.protected})
         if len(self._batch) == BATCH:
             self._flush()
@@ -69,7 +71,8 @@ def candidates_in(batch: pa.RecordBatch) -> Iterator[Candidate]:
     """The candidates of a batch."""
     for values in batch.to_pylist():
         kept, protected = values.pop("kept"), values.pop("protected")
-        yield Candidate(Example(**(values | {"seed": json.loads(values["seed"])})), kept, protected)
+        read = {name: json.loads(values[name]) for name in AS_JSON}
+        yield Candidate(Example(**(values | read)), kept, protected)
 
 
 def light(path: Path) -> Iterator[tuple[int, str, bool, bool]]:

@@ -12,7 +12,7 @@ from harvester.curating.base import Drop, Example
 from harvester.curating.personal_data import PersonalData, kinds
 
 ROW = Example(1, "row", "train", "seed", {"text": "A question?"}, "A question?", "An answer.", "A thought.")
-PARTS = ("prompt", "answer", "reasoning", "seed")
+PARTS = ("prompt", "answer", "reasoning", "seed", "reference")
 FOUND = {
     "e-mail address": [
         "Write to anna.k@corp-site.de.",
@@ -131,7 +131,7 @@ def test_all_of_them_together_are_still_nobodys() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_drop_names_kind_and_part_alone(part: str) -> None:
     text = "Write to anna.k@corp-site.de."
-    changed: dict[str, Any] = {part: {"note": text} if part == "seed" else text}
+    changed: dict[str, Any] = {part: {"note": text} if part in ("seed", "reference") else text}
     drop = PersonalData().look(replace(ROW, **changed))
     assert drop == Drop("personal_data", {"kind": "e-mail address", "part": part})
     assert "anna" not in json.dumps(dict(drop.detail))

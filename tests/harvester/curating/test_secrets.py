@@ -24,12 +24,12 @@ SECRETS = {
 TEXT = st.text() | st.lists(
     st.sampled_from(["://", "@", ":", "aws", "key='", "x" * 30, "eyJ", "\n", "/", "=" * 90, "k_live_", "{"])
 ).map(" ".join)
-PARTS = ("prompt", "answer", "reasoning", "seed")
+PARTS = ("prompt", "answer", "reasoning", "seed", "reference")
 ROW = Example(1, "row", "train", "seed", {"text": "A question?"}, "A question?", "An answer.", "A thought.")
 
 
 def with_text(part: str, text: str) -> Example:
-    changed: dict[str, Any] = {part: {"notes": [{"deep": text}], "n": 3} if part == "seed" else text}
+    changed: dict[str, Any] = {part: {"notes": [{"deep": text}], "n": 3} if part in ("seed", "reference") else text}
     return replace(ROW, **changed)
 
 
