@@ -1,6 +1,7 @@
 """What a store holds of a recipe, for `harvester status`."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from harvester.store.lock import holder
 from harvester.store.writing import KILLED
 
 LOOKED_AT = 5000
-"""Rows whose seeds the balance is made of: the newest, so that a million make `status` no slower."""
+"""Rows that were asked, whose seeds the balance is made of: the newest, so that a million make `status` no slower."""
 ANSWERS_LOOKED_AT = 500
 
 
@@ -32,9 +33,10 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
+        dataset = reader.accepted_rows(recipe, plan_id) if _some_are_left_out(recipe) else None
         rules = Rules(recipe)
         found = _balance(recipe, rules, reader, plan_id)
-        rejudged = reader.count_unjudged(plan_id, rules.digests)
+        rejudged = None if _judged_by_functions(recipe) else reader.count_unjudged(plan_id, rules.digests)
         curation = reader.curation(recipe.name)
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
@@ -45,6 +47,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "requests": dict(counts.requests),
         "splits": _splits(counts),
         "steps": _steps(recipe, counts),
+        "dataset": dataset,
         "balance": {name: dict(shares) for name, shares in found.fields.items()},
         "warnings": list(found.warnings),
         "judged_by_other_rules": rejudged,
@@ -58,10 +61,42 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     }
 
 
+def _judged_by_functions(recipe: Recipe) -> bool:
+    """Whether Python functions are among the rules: no digest tells whether they are still the same."""
+    return any(step.parse or callable(step.verify) for step in recipe.steps)
+
+
+def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
+    """What a run that came to its end left: requests still to be asked, and rows dropped of train and dev, by reason.
+
+    Raises:
+        StoreUnusable: as `status` does.
+    """
+    path = store or default_store(recipe)
+    with StoreReader.open(path) as reader:
+        plan_id = reader.current_plan(recipe.name)
+        if plan_id is None:
+            raise nothing_yet(recipe, path)
+        counts = reader.counts(plan_id)
+    dropped = Counter[str]()
+    for (split, _, reason), number in counts.judged.items():
+        if reason is not None and split != "test":
+            dropped[reason] += number
+    left = sum(counts.requests.get(state, 0) for state in (PENDING, EXHAUSTED))
+    return {"left": left, "dropped": dict(dropped.most_common())}
+
+
+def _some_are_left_out(recipe: Recipe) -> bool:
+    """Whether the dataset has fewer rows than are accepted: of other steps, or not selected."""
+    judges = [step for step in recipe.readers(recipe.answer_step.name) if step.judges]
+    if len(judges) > 1:  # none has the last word
+        return False
+    return len(recipe.steps) > 1 or recipe.selects(recipe.last_word) != "all"
+
+
 def _balance(recipe: Recipe, rules: Rules, reader: StoreReader, plan_id: int) -> Balance:
     roots = [step.name for step in recipe.readers(SEEDS)]
-    asked = reader.seeds_of(plan_id, roots, accepted=False, limit=LOOKED_AT)
-    accepted = reader.seeds_of(plan_id, recipe.last_word.row_names, accepted=True, limit=LOOKED_AT)
+    asked, accepted = reader.seeds_of(plan_id, roots, recipe.last_word.row_names, limit=LOOKED_AT)
     said = reader.accepted_replies(plan_id, recipe.answer_step.row_names, limit=ANSWERS_LOOKED_AT)
     answers = (rules.read(recipe.answer_step.name, parse(raw))[0] for raw in said)
     return balance(asked, accepted, (answer.text for answer in answers))

@@ -199,20 +199,31 @@ class StoreReader:
             for page in connection.execute(query).partitions(PAGE):
                 yield from map(stored_row, page)
 
-    def seeds_of(self, plan_id: int, steps: Sequence[str], *, accepted: bool, limit: int) -> list[Mapping[str, Json]]:
-        """The seeds of the newest rows of train of these steps: of all that have come to an end, or the accepted."""
-        query = (
-            select(seeds.c.data)
-            .join(rows, rows.c.seed_id == seeds.c.seed_id)
-            .join(requests, requests.c.id == rows.c.request_id)
-            .outerjoin(outcomes, outcomes.c.id == rows.c.id)
-            .where(rows.c.plan_id == plan_id, rows.c.step.in_(steps), rows.c.split == "train")
-            .where(outcomes.c.accepted if accepted else requests.c.state != PENDING)
-            .order_by(rows.c.id.desc())
-            .limit(limit)
+    def seeds_of(
+        self, plan_id: int, asked: Sequence[str], accepted: Sequence[str], *, limit: int
+    ) -> tuple[list[Mapping[str, Json]], list[Mapping[str, Json]]]:
+        """The seeds of the newest rows of train that have come to an end, and of what was accepted of these.
+
+        Args:
+            plan_id: whose rows.
+            asked: the steps that read the seeds.
+            accepted: the steps whose accepted rows count.
+            limit: how many of the newest rows of `asked` say which positions are looked at, each as a whole.
+        """
+        of_plan = (rows.c.plan_id == plan_id, rows.c.split == "train")
+        ended = (*of_plan, rows.c.step.in_(asked), requests.c.state != PENDING)
+        positions = select(rows.c.position).join(requests, requests.c.id == rows.c.request_id).where(*ended)
+        same = rows.c.position.in_(positions.order_by(rows.c.id.desc()).limit(limit).scalar_subquery())
+        query = select(seeds.c.data).join(rows, rows.c.seed_id == seeds.c.seed_id)
+        queries = (
+            query.join(requests, requests.c.id == rows.c.request_id).where(*ended, same),
+            query.join(outcomes, outcomes.c.id == rows.c.id).where(
+                *of_plan, rows.c.step.in_(accepted), outcomes.c.accepted, same
+            ),
         )
         with self._reading() as connection:
-            return [json.loads(data) for data in connection.execute(query).scalars()]
+            of_asked, of_accepted = ([json.loads(data) for data in connection.scalars(one)] for one in queries)
+            return of_asked, of_accepted
 
     def accepted_replies(self, plan_id: int, steps: Sequence[str], *, limit: int) -> list[bytes]:
         """The newest accepted replies of train of these steps."""

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from terminal import Terminal, terminal
 
-from harvester import Recipe, collect
+from harvester import Recipe, Seeds, Step, Teacher, collect
 from harvester.cli import texts
 from harvester.collecting import default_store
 from harvester.status import status, watch
 from harvester.store import StoreWriter
 
-from provider import Provider, completion  # isort: skip
+from provider import Provider, completion, last_line  # isort: skip
 
 FOUR_THEN_SILENCE = 4
 
@@ -82,6 +82,36 @@ async def test_replies_that_name_another_model_are_counted(folder: Any, provider
     now = status(recipe)
     assert now["other_models"] == {"cheaper-1": 1}
     assert "1 replies name another model: cheaper-1" in texts.status(now)
+
+
+async def test_the_balance_compares_the_same_seeds(
+    folder: Any, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harvester.status.LOOKED_AT", 12)
+    labelled = [{"text": f"s{number}", "label": "xyz"[number % 3]} for number in range(30)]
+    folder.write("train.jsonl", "".join(json.dumps(seed) + "\n" for seed in labelled))
+    folder.write("answer.j2", "{{ text }} {{ label }}")
+    folder.data["steps"][0] |= {"verify": {"regex": {"pattern": "x$"}}, "samples": 2}
+    folder.save()
+    provider.answer = last_line
+    recipe = Recipe.load(folder.path)
+    await collect(recipe)
+    assert status(recipe)["balance"] == {"label": {"x": (4, 4), "y": (4, 0), "z": (4, 0)}}
+
+
+async def test_whether_functions_are_still_the_same_is_not_told(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.path)
+    recipe = Recipe(
+        name="toy",
+        teacher=Teacher(**folder.data["teacher"]),
+        seeds=Seeds(path="train.jsonl"),
+        steps=(Step(name="answer", prompt=lambda row: str(row["text"]), verify=lambda *_: True),),
+        terms=folder.data["terms"],
+    )
+    await collect(recipe)
+    now = status(recipe)
+    assert now["judged_by_other_rules"] is None
+    assert "other rules" not in texts.status(now)
 
 
 @pytest.mark.parametrize(
