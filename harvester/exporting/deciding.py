@@ -35,15 +35,16 @@ def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:
     if verdict is None or lineage.answer is None:
         return lineage
     kept = verdict.kind != "reject"
+    edited = None if verdict.answer is None else _edited(lineage.answer, verdict.answer)
     outcome = Outcome(
         accepted=kept,
         drop_reason=None if kept else REJECTED,
         checks=(*lineage.outcome.checks, _check(verdict)),
-        score=lineage.outcome.score,
-        vote=lineage.outcome.vote,
+        # What a judge said is about the words that the teacher wrote.
+        score=None if edited else lineage.outcome.score,
+        vote=None if edited else lineage.outcome.vote,
     )
-    edited = None if verdict.answer is None else _edited(lineage.answer, verdict.answer)
-    return replace(lineage, edited=edited, outcome=outcome, verified=kept)
+    return replace(lineage, edited=edited, outcome=outcome, verified=kept, vouched=kept)
 
 
 def _check(verdict: Verdict) -> Check:

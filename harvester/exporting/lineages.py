@@ -27,6 +27,7 @@ class Lineage:
     verified: bool  # its own checks pass, whatever judges say
     readings: Readings  # of the rows of its seed
     edited: Answer | None = None  # what a person put in the place of the teacher's
+    vouched: bool = False  # a person accepted it, or wrote it
 
     @property
     def waits(self) -> bool:

@@ -25,14 +25,15 @@ PAIRS = pa.schema(
         *(SCHEMA.field(name) for name in ("seed_id", "seed", "recipe", "terms")),
     ]
 )
-Rank = tuple[bool, float]
+Rank = tuple[bool, bool, bool, float]
 
 
 def pairs(of_seed: Iterable[Lineage], columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
     """(split, values for `PAIRS`) of each question whose answers differ in worth: its best and its worst answer.
 
-    The best is an accepted one. Worth is whether the verifiers pass an answer, then the judge's score; answers that are
-    cut off, refused or empty are in no pair, and neither are two of the same text.
+    The best is an accepted one. Worth is a person's word (an answer that a person wrote, then one that a person
+    accepted), then whether the verifiers pass it, then the judge's score. What a person stands by is never the worse of
+    a pair; answers that are cut off, refused or empty are in no pair, and neither are two of the same text.
 
     Args:
         of_seed: the answers that were made from one seed.
@@ -45,21 +46,22 @@ def pairs(of_seed: Iterable[Lineage], columns: Columns) -> Iterator[tuple[str, d
     for group in groups.values():
         judged = any(lineage.outcome.score is not None for lineage in group)
         # An answer on which the judge said nothing of use is neither better nor worse.
-        known = [one for one in group if not (judged and one.verified and one.outcome.score is None)]
+        known = [one for one in group if one.vouched or not (judged and one.verified and one.outcome.score is None)]
         if known and (pair := _pair(known)):
             yield pair[0].row.split, _values(*pair, columns)
 
 
 def _pair(group: Sequence[Lineage]) -> tuple[Lineage, Lineage] | None:
     best, worst = max(group, key=_rank), min(group, key=_rank)
-    if not best.verified or _rank(best) == _rank(worst) or _text(best) == _text(worst):
+    if not best.verified or worst.vouched or _rank(best) == _rank(worst) or _text(best) == _text(worst):
         return None
     return best, worst
 
 
 def _rank(lineage: Lineage) -> Rank:
     score = lineage.outcome.score
-    return lineage.verified, float("-inf") if score is None else score
+    by_person = lineage.edited is not None, lineage.vouched
+    return *by_person, lineage.verified, float("-inf") if score is None else score
 
 
 def _text(lineage: Lineage) -> str:

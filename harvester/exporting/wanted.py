@@ -20,7 +20,7 @@ class Wanted:
     unfiltered: bool = False  # rejected answers in train too
     only_terms: str | None = None  # the strictest verdict that a row may have, in any split
     since: datetime | None = None  # rows whose answer was stored before are in no split
-    min_score: float | None = None  # of rows of train and dev
+    min_score: float | None = None  # of rows of train and dev for which no person vouches
     format: str = "messages"
 
     def require_possible(self, recipe: Recipe) -> None:
@@ -42,10 +42,14 @@ class Wanted:
             verdict = strictest(one.terms["verdict"] for one in lineage.replies)
             if verdict and strictness(verdict) > strictness(self.only_terms):
                 return f"{TERMS}:{verdict}"
-        if self.min_score is not None and lineage.row.split != "test" and lineage.outcome.drop_reason is None:
-            score = lineage.outcome.score
-            return UNDER if score is None or score < self.min_score else None
-        return None
+        return UNDER if self._is_under(lineage) else None
+
+    def _is_under(self, lineage: Lineage) -> bool:
+        """Whether a row that would be written lacks the score; a person's word stands above any."""
+        if self.min_score is None or lineage.row.split == "test" or lineage.vouched or lineage.outcome.drop_reason:
+            return False
+        score = lineage.outcome.score
+        return score is None or score < self.min_score
 
     def options(self) -> str:
         """On the command line, each with a space before it."""
