@@ -94,6 +94,11 @@ def _some_are_left_out(recipe: Recipe) -> bool:
     return len(recipe.steps) > 1 or recipe.selects(recipe.last_word) != "all"
 
 
+def _judged_by_functions(recipe: Recipe) -> bool:
+    """Whether Python functions are among the rules: no digest tells whether they are still the same."""
+    return any(step.parse or callable(step.verify) for step in recipe.steps)
+
+
 def _balance(recipe: Recipe, rules: Rules, reader: StoreReader, plan_id: int) -> Balance:
     roots = [step.name for step in recipe.readers(SEEDS)]
     asked, accepted = reader.seeds_of(plan_id, roots, recipe.last_word.row_names, limit=LOOKED_AT)
