@@ -37,7 +37,7 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digests)):
             # What could not be rendered stays so until a plan is followed anew.
             judged = [row for row in page if not (row.rules == rules.of_step(row.step) and _is_unrenderable(row))]
-            store.apply(_judged(judged, rules, again=everything))
+            store.apply_judged(plan_id, rules.digests.whole, _judged(judged, rules, again=everything))
             count += len(page)
     return count
 
@@ -52,7 +52,12 @@ def _follow_leftovers(store: StoreWriter, flow: Flow) -> bool:
             found = True
             judged = _judged(page, rules)
             outcomes = {event.row: event.outcome for event in judged}
-            store.apply_with(judged, lambda connection: flow.pass_on(connection, outcomes))  # noqa: B023 - at once
+            store.apply_judged(
+                flow.plan_id,
+                rules.digests.whole,
+                judged,
+                lambda connection: flow.pass_on(connection, outcomes),  # noqa: B023 - at once
+            )
     return found
 
 
@@ -62,7 +67,8 @@ def _follow_everything(store: StoreWriter, flow: Flow) -> None:
         with StoreReader.open(store.path) as reader:
             for page in _pages(reader.of_step(flow.plan_id, name)):
                 stale = [row for row in page if row.reply and _is_stale(row, flow.rules)]
-                store.apply(_judged(stale, flow.rules, again=True))
+                judged = _judged(stale, flow.rules, again=True)
+                store.apply_judged(flow.plan_id, flow.rules.digests.whole, judged)
         with StoreReader.open(store.path) as reader:
             for page in _pages(reader.of_step(flow.plan_id, name)):
                 outcomes = {row.id: outcome for row in page if (outcome := _known(row))}

@@ -10,7 +10,7 @@ from harvester import terms, trusting
 from harvester.budget import worst_case_nusd
 from harvester.catching_up import catch_up, rejudge
 from harvester.errors import BadInput, StoreUnusable
-from harvester.flowing import Flow
+from harvester.flowing import Flow, leads_on
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
@@ -166,7 +166,11 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
         plan = writer.current_plan(recipe.name)
         if plan is None:
             raise nothing_yet(recipe, path)
-        return rejudge(writer, plan[0], Rules(recipe), everything=True)
+        rules = Rules(recipe)
+        count = rejudge(writer, plan[0], rules, everything=True)
+        if not leads_on(recipe):  # else the next run notes it, once it has planned what follows
+            writer.plan_judged(plan[0], rules.digests.whole)
+        return count
 
 
 def _require_countable(recipe: Recipe, options: Options) -> None:

@@ -20,6 +20,11 @@ from harvester.store.plans import New, Planned, add_rows
 from harvester.store.trees import TreeRow
 
 
+def leads_on(recipe: Recipe) -> bool:
+    """Whether any row of a recipe can be followed by another."""
+    return len(recipe.steps) > 1 or any(step.repairs for step in recipe.steps)
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """A plan's rules, and its steps ready to render what follows from what they judge."""
@@ -36,8 +41,7 @@ class Flow:
         Raises:
             BadInput: a template is wrong.
         """
-        leads_on = len(recipe.steps) > 1 or any(step.repairs for step in recipe.steps)
-        steps = recipe.steps if leads_on else ()
+        steps = recipe.steps if leads_on(recipe) else ()
         return cls(recipe, plan_id, Rules(recipe), {step.name: Prompter(recipe, step) for step in steps})
 
     @property

@@ -19,7 +19,7 @@ from harvester.store.applying import utc_now, write
 from harvester.store.conditions import in_plan
 from harvester.store.curations import Dropped
 from harvester.store.engine import explained, writing_engine
-from harvester.store.events import TEACHER, Event, Lost, Replied, Unanswered
+from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Unanswered
 from harvester.store.lock import sole_writer
 from harvester.store.mark import Mark
 from harvester.store.plans import New, Planned, add_rows, as_text
@@ -51,7 +51,7 @@ class KilledRun:
     sent: list[Pending]
 
 
-def _nothing(_: Connection) -> None: ...
+def _nothing(_: Connection) -> object: ...
 
 
 class StoreWriter:
@@ -241,6 +241,24 @@ class StoreWriter:
         with self._transaction() as connection:
             connection.execute(update(plans).where(plans.c.id == plan_id).values(values))
 
+    def apply_judged(
+        self,
+        plan_id: int,
+        rules: str,
+        judged: Sequence[Judged],
+        then: Callable[[Connection], object] = _nothing,
+    ) -> None:
+        """Commit outcomes of a plan by these rules; in the same commit it forgets that others judged all of it.
+
+        Args:
+            plan_id: whose rows.
+            rules: digest of those of all steps together.
+            judged: the outcomes.
+            then: called once they are written, on the same connection.
+        """
+        if judged:
+            self.apply_with(judged, then, first=lambda connection: _forget_other_rules(connection, plan_id, rules))
+
     def apply(self, events: Sequence[Event]) -> None:
         """Commit a group of events; when this returns they are on disk."""
         if events:
@@ -251,7 +269,7 @@ class StoreWriter:
         events: Sequence[Event],
         then: Callable[[Connection], T],
         *,
-        first: Callable[[Connection], None] = _nothing,
+        first: Callable[[Connection], object] = _nothing,
     ) -> T:
         """Commit a group of events together with what `then` does on the same connection; returns what that returns.
 
@@ -268,6 +286,13 @@ class StoreWriter:
             connection.execute(update(runs).where(runs.c.id == self.mark.run_id).values(out))
         self.mark.settled(event.request_id for event in events if isinstance(event, Replied | Unanswered))
         return done
+
+
+def _forget_other_rules(connection: Connection, plan_id: int, rules: str) -> None:
+    """Take back the notes that a plan, or a run of it, was judged by other rules: some of its outcomes are no more."""
+    for table, its in ((plans, plans.c.id), (runs, runs.c.plan_id)):
+        others = (its == plan_id, table.c.judged_rules != rules)
+        connection.execute(update(table).where(*others).values(judged_rules=None))
 
 
 def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int, bytes, str]]:

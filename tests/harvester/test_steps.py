@@ -16,6 +16,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from harvester import catching_up
 from harvester.auditing import audit
 from harvester.collecting import Options, Progress, collect, parse
 from harvester.errors import StoppedEarly, StoreUnusable, TeacherUnusable
@@ -681,6 +682,79 @@ def test_a_row_and_its_descendant_may_ask_the_same(folder: Any, provider: Any, k
     provider.answer = lambda body: json.dumps([{"text": last_line(body).split(maxsplit=1)[1]}])
     assert asyncio.run(asyncio.wait_for(collect(Recipe.load(folder.path)), 30)).answered == 2 * SEEDS
     assert asked(provider) == {"same": SEEDS, "last": SEEDS}
+
+
+def reasons(folder: Any, step: str) -> Counter[str | None]:
+    return Counter(row.outcome.drop_reason for row in rows(folder, step) if row.outcome)
+
+
+def demanding(folder: Any, steps: list[str], pattern: str) -> Recipe:
+    """A recipe whose last step's answers must match, its other steps as they are."""
+    folder.write("last.j2", "last {{ text }}")
+    folder.write("draft.j2", "draft {{ text }}")
+    of_steps = [{"name": name, "prompt": f"{name}.j2"} for name in steps]
+    of_steps[-1] |= {"verify": {"regex": {"pattern": pattern}}}
+    folder.data["steps"] = of_steps
+    folder.save()
+    return Recipe.load(folder.path)
+
+
+@pytest.mark.parametrize("steps", [["last"], ["draft", "last"]], ids=str)
+def test_a_rule_that_is_edited_back_judges_again_what_was_parsed_by_the_other(folder: Any, steps: list[str]) -> None:
+    demanding(folder, steps, "seed")
+    run(folder)
+    parse(demanding(folder, steps, "never"))
+    assert reasons(folder, "last") == {"verify:regex": SEEDS}
+    recipe = demanding(folder, steps, "seed")
+    assert status(recipe)["judged_by_other_rules"] == SEEDS
+    run(folder)
+    assert reasons(folder, "last") == {None: SEEDS}
+    assert status(recipe)["judged_by_other_rules"] == 0
+
+
+def test_enough_by_a_rule_that_is_edited_back_is_not_asked_for_again(folder: Any, provider: Any) -> None:
+    demanding(folder, ["last"], "seed")
+    run(folder, limit=5)
+    parse(demanding(folder, ["last"], "never"))
+    demanding(folder, ["last"], "seed")
+    assert run(folder, accept=5).accepted_rows == 5
+    assert len(provider.asked) == 5
+
+
+@pytest.mark.parametrize("steps", [["last"], ["draft", "last"]], ids=str)
+def test_a_rule_that_is_edited_back_after_it_judged_some_rows_judges_those_again(
+    folder: Any, monkeypatch: Any, steps: list[str]
+) -> None:
+    demanding(folder, steps, "seed")
+    run(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(catching_up, "PAGE", 4)
+        pages = iter(range(1))  # of the last step: the others are not come to
+
+        def judged(*those: Any, **more: Any) -> Any:
+            if those[0] and those[0][0].step == "last" and next(pages, None) is None:
+                raise StoreUnusable("gone")
+            return whole(*those, **more)
+
+        whole = catching_up._judged
+        patched.setattr(catching_up, "_judged", judged)
+        demanding(folder, steps, "never")
+        with pytest.raises(StoreUnusable):
+            run(folder)
+    assert 0 < reasons(folder, "last")["verify:regex"] < SEEDS
+    demanding(folder, steps, "seed")
+    run(folder)
+    assert reasons(folder, "last") == {None: SEEDS}
+
+
+def test_what_was_parsed_is_not_looked_at_again(folder: Any) -> None:
+    demanding(folder, ["last"], "seed")
+    run(folder)
+    recipe = demanding(folder, ["last"], "never")
+    parse(recipe)
+    with contextlib.closing(sqlite3.connect(folder.path / "harvest.db")) as connection:
+        found = connection.execute("SELECT judged_rules FROM plans").fetchall()
+    assert found == [(Rules(recipe).digests.whole,)]
 
 
 def test_what_one_judge_could_not_do_is_done_later(folder: Any, provider: Any, monkeypatch: Any) -> None:
