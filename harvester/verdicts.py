@@ -6,11 +6,12 @@ Every word is kept, with who said it, when and why; the last one about a row cou
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from harvester.errors import BadInput, StoreUnusable
+from harvester.records import half_pair
 
 Kind = Literal["accept", "reject", "edit", "withdraw"]
 COLUMNS = ("row_id", "kind", "answer", "note", "said_by", "said_at")
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
     {" TEXT, ".join(COLUMNS)} TEXT
 )
 """
+MADE = "SELECT 1 FROM sqlite_master WHERE name = 'verdicts'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,22 @@ class Verdict:
     said_at: str = ""  # ISO 8601, UTC
 
     def __post_init__(self) -> None:
-        if (self.kind == "edit") != (self.answer is not None):
-            raise BadInput("verdict: an edit, and nothing else, comes with the new answer")
+        if self.kind not in get_args(Kind):
+            raise BadInput(f"verdict: {self.kind!r} is no kind of verdict; say one of {', '.join(get_args(Kind))}")
+        if self.row_id is None:
+            raise BadInput("verdict: row_id is missing; name the row")
+        for name, text in asdict(self).items():
+            if text is not None and (not isinstance(text, str) or half_pair(text)):
+                raise BadInput(f"verdict: {name} is no text that can be kept: {text!a:.80}; write it as UTF-8")
+        if self.kind == "edit" and self.answer is None:
+            raise BadInput("verdict: edit says what stands instead of the teacher's answer; add --answer TEXT")
+        if self.kind != "edit" and self.answer is not None:
+            raise BadInput(f"verdict: {self.kind} takes no answer; say edit, or leave out --answer")
 
 
 def beside(store: Path) -> Path:
-    """The verdicts' file of a store: harvest.db → harvest.verdicts.db."""
-    return store.with_name(f"{store.stem}.verdicts{store.suffix or '.db'}")
+    """The verdicts' file of a store: harvest.db → harvest.verdicts.db, any other name → name.verdicts."""
+    return store.with_name(f"{store.stem}.verdicts.db" if store.suffix == ".db" else f"{store.name}.verdicts")
 
 
 def say(store: Path, verdict: Verdict) -> None:
@@ -51,6 +62,7 @@ def say(store: Path, verdict: Verdict) -> None:
     """
     places = ", ".join("?" * len(COLUMNS))
     with _connected(beside(store), mode="rwc") as connection, connection:
+        connection.execute("BEGIN IMMEDIATE")  # before a table is made the driver begins none itself
         connection.execute(TABLE)
         connection.execute(f"INSERT INTO verdicts ({', '.join(COLUMNS)}) VALUES ({places})", astuple(verdict))  # noqa: S608 - our own names
 
@@ -66,8 +78,13 @@ def said(store: Path) -> Mapping[str, Verdict]:
         return {}
     last: dict[str, Verdict] = {}
     with _connected(path, mode="ro") as connection:
-        for values in connection.execute(f"SELECT {', '.join(COLUMNS)} FROM verdicts ORDER BY id"):  # noqa: S608
-            verdict = Verdict(*values)
+        if not connection.execute(MADE).fetchone():  # killed before the first word was on disk
+            return {}
+        for id_, *values in connection.execute(f"SELECT id, {', '.join(COLUMNS)} FROM verdicts ORDER BY id"):  # noqa: S608
+            try:
+                verdict = Verdict(*values)
+            except BadInput as error:
+                raise StoreUnusable(f"{path}: number {id_}: {error}; or delete it") from None
             last[verdict.row_id] = verdict
     return {row_id: verdict for row_id, verdict in last.items() if verdict.kind != "withdraw"}
 
