@@ -36,6 +36,11 @@ def printable(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number of things, such as `1 row` or `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def digest(value: Json) -> str:
     """SHA-256 (hex) over the canonical JSON of a value."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -134,7 +134,7 @@ def export(
         "waiting": exported.waiting,
         "pairs": dict(exported.pairs),
         "curated_at": exported.curation and exported.curation.made_at,
-        "newer_than_curation": exported.newer,
+        "stale_curation": list(exported.stale),
         "pushed": upload(exported) if upload else None,
     }
     show(result, as_json=as_json, text=texts.export)

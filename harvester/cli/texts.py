@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harvester.records import count_of
+
 if TYPE_CHECKING:
     from harvester.collecting import Progress
 
@@ -24,14 +26,33 @@ def progress(now: "Progress") -> str:
     )
 
 
+def ended(result: dict[str, Any], limit: int | None) -> str:
+    """Why a collecting run ended that nothing stopped, and what it left."""
+    why = {
+        "accept": "enough rows are accepted",
+        "limit": f"stopped at --limit {limit}",
+        "done": "all is asked",
+    }
+    parts = [why[result["ended"]]]
+    if result["pending"]:
+        parts.append(f"{count_of(result['pending'], 'request')} pending")
+    if result["exhausted"]:
+        parts.append(f"{count_of(result['exhausted'], 'request')} given up for now, the next run asks again")
+    if result["dropped"]:
+        parts.append("dropped so far: " + ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items()))
+    return "  " + "; ".join(parts)
+
+
 def waiting_for(waiting: dict[str, int]) -> str:
     """What requests wait for, such as `4 for tokens, 1 for retry`."""
     return ", ".join(f"{count} for {what}" for what, count in waiting.items())
 
 
-def count_of(number: int, noun: str) -> str:
-    """A number of things, such as `1 row` or `2 rows`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def init(result: dict[str, Any]) -> str:
+    """How many files were written, and whether the recipe is one that was there."""
+    kept = not any(Path(path).name == "recipe.yaml" for path in result["written"])
+    written = f"{result['folder']}: {count_of(len(result['written']), 'file')} written"
+    return f"{written}; recipe.yaml stays as it was" if kept else written
 
 
 def check(result: dict[str, Any]) -> str:
@@ -51,6 +72,7 @@ def check(result: dict[str, Any]) -> str:
         lines.append(f"terms{of}: {binding['verdict']} ({binding['id']}; {binding['source']})")
         lines += [f"  obligation: {text}" for text in binding["obligations"]]
     lines += [f"secret: {one['file']}: {one['unit']} {one['line']}: {one['kind']}" for one in result["secrets"]]
+    lines += [f"{WARNING}: {warning}" for warning in result["warnings"]]
     return "\n".join(lines)
 
 
@@ -113,10 +135,13 @@ def status(result: dict[str, Any]) -> str:
     lines = [f"{result['recipe']} ({result['store']}): requests: {requests or 'none'}; ${result['usd']:.4f}"]
     lines += _now(result)
     for split, of_split in result["splits"].items():
-        lines.append(f"  {split}: {of_split['rows']} rows, {of_split['accepted']} accepted")
+        of_all = " of all steps" if result["steps"] else ""
+        kept = result["dataset"] if split == "train" else None
+        its = "" if kept is None else f"; the dataset has {kept} of them"
+        lines.append(f"  {split}: {count_of(of_split['rows'], 'row')}{of_all}, {of_split['accepted']} accepted{its}")
         lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
     for step, of_step in result["steps"].items():
-        lines.append(f"  step {step}: {of_step['rows']} rows, {of_step['accepted']} accepted")
+        lines.append(f"  step {step}, of train: {count_of(of_step['rows'], 'row')}, {of_step['accepted']} accepted")
         lines += [f"    {count} dropped: {reason}" for reason, count in of_step["dropped"].items()]
     for field, classes in result["balance"].items():
         shares = ", ".join(f"{value} {accepted} of {asked}" for value, (asked, accepted) in classes.items())
@@ -196,9 +221,7 @@ def export(result: dict[str, Any]) -> str:
         lines.append(f"  {count_of(result['waiting'], 'row')} without an answer yet")
     if result["curated_at"] is None:
         lines.append("  not curated; `harvester curate` looks for secrets, copies, held-out texts and more")
-    elif result["newer_than_curation"]:
-        newer = result["newer_than_curation"]
-        lines.append(f"  {newer} rows came after the last curation; run `harvester curate` again")
+    lines += [f"  since the last curation {why}; run `harvester curate` again" for why in result["stale_curation"]]
     if pushed := result["pushed"]:
         gone = f"; {pushed['deleted']} of earlier exports deleted" if pushed["deleted"] else ""
         lines.append(f"pushed {pushed['files']} files to {pushed['url']} (commit {pushed['commit'][:8]}){gone}")

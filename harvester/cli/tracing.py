@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from harvester.cli.texts import count_of
+from harvester.records import count_of
 
 
 def text(result: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ class Curated:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of answers rejected anyway
     overruled: Counter[tuple[str, str]] = field(default_factory=Counter)  # the same, of what a person accepted
     drops: dict[int, Dropped] = field(default_factory=dict)  # by row
+    passed: list[int] = field(default_factory=list)  # rows that would be written, and stay
 
     def summary(self) -> dict[str, Json]:
         """The counts, for programs."""

@@ -1,7 +1,8 @@
 """The run of a curation: every filter over every answer, then one commit."""
 
-import tempfile
-from contextlib import closing
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from harvester.collecting import default_store, nothing_yet
@@ -45,14 +46,14 @@ def curate(
         StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
     """
     path = _existing(recipe, store)
-    with StoreWriter.open(path) as writer, tempfile.TemporaryDirectory(prefix="harvester-curate-") as folder:
-        spool = Path(folder) / "candidates.arrow"
+    with StoreWriter.open(path) as writer, _scratch(path) as folder:
+        spool = folder / "candidates.arrow"
         _fill(spool, recipe, StoreReader(writer.engine, path), path)
         curated = look(recipe, spool, executor)
-        if report is not None:
-            write_report(report, findings(recipe, spool, curated, utc_now()))
         settings = {"filters": list(curated.filters), **recipe.curate.model_dump(mode="json")}
-        writer.keep_curation(recipe.name, settings, curated.looked_at, curated.drops.values())
+        writer.keep_curation(recipe.name, settings, curated.looked_at, dict.fromkeys(curated.passed) | curated.drops)
+        if report is not None:  # last: what is told is stored
+            write_report(report, findings(recipe, spool, curated, utc_now()))
     return curated
 
 
@@ -99,8 +100,9 @@ def _counted(spool: Path, found: dict[int, Dropped]) -> Curated:
         curated.looked_at += 1
         curated.before[split] += kept
         drop = found.get(id_)
-        if drop is None or protected:
-            curated.after[split] += kept
+        if kept and (drop is None or protected):
+            curated.after[split] += 1
+            curated.passed.append(id_)
         if drop is None:
             continue
         counts = curated.overruled if protected else curated.dropped if kept else curated.rejected
@@ -117,6 +119,24 @@ def _fill(spool: Path, recipe: Recipe, reader: StoreReader, path: Path) -> None:
     with closing(Spool(spool)) as file, closing(reader.rows(plan_id)) as rows:
         for candidate in candidates(lineages(recipe, rows, Rules(recipe)), Columns(recipe), said(path)):
             file.add(candidate)
+
+
+@contextmanager
+def _scratch(store: Path) -> Iterator[Path]:
+    """A folder beside the store, whose disk has room for it; what a killed curation left there is swept first.
+
+    Raises:
+        StoreUnusable: it cannot be written.
+    """
+    folder = store.with_name(f".{store.name}-curating")  # one writer, one folder
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        raise StoreUnusable(f"{folder}: cannot be written: {error.strerror}; free some space and run again") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _existing(recipe: Recipe, store: Path | None) -> Path:

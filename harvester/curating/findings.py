@@ -18,7 +18,7 @@ MOST_EXAMPLES = 5
 """Of each filter."""
 SHOWN_CHARACTERS = 600
 NEVER_SHOWN = frozenset({"secrets", "personal_data"})
-"""What these filters found must not be in a report either."""
+"""What these filters found must not be in a report either: neither as an example nor as a class."""
 BANDS = (0, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Lower bounds, in words, of the bars that show how long answers are; `to` is the next one, None for the last."""
 
@@ -39,8 +39,9 @@ def findings(recipe: Recipe, spool: Path, curated: Curated, at: str) -> dict[str
     for batch in batches(spool):
         for candidate in candidates_in(batch):
             example = candidate.example
-            if candidate.kept:
-                tally.add(example, stays=example.id not in curated.drops)
+            drop = curated.drops.get(example.id)
+            if candidate.kept and not (drop and drop.filter in NEVER_SHOWN):
+                tally.add(example, stays=drop is None)
             if example.id in ids:
                 shown[example.id] = example
             if example.row_id in wanted:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,13 +24,14 @@ from harvester.exporting.origins import seed_files
 from harvester.exporting.pieces import Piece, Task, blocks
 from harvester.exporting.placing import replacing
 from harvester.exporting.shards import SplitWriter
+from harvester.exporting.staleness import staleness
 from harvester.exporting.wanted import TERMS, Wanted
 from harvester.exporting.workers import how_many, pieces
 from harvester.recipe import Recipe
 from harvester.store import StoreReader
 from harvester.store.curations import Curation
 from harvester.terms import with_rules
-from harvester.verdicts import said
+from harvester.verdicts import Verdict, said
 
 OURS = {MANIFEST, "README.md", "data", preference.NAME, *FILES}
 
@@ -51,7 +52,9 @@ class Exported:
     cost_nusd: int = 0  # of the whole store
     collect_minutes: float = 0.0
     curation: Curation | None = None  # the recipe's newest
-    newer: int = 0  # rows of train and dev that are written, and came after it
+    newer: int = 0  # rows of train and dev that are written, and that it did not look at
+    people: Collection[Verdict] = ()  # what was said of rows
+    stale: tuple[str, ...] = ()  # why it should be done again, in words
     classes: Classes = field(default_factory=Classes)  # of the rows of train
     sha256: str = ""  # over the parquet files
     # By teacher, id, verdict, as_of and basis: a registry's entry changes from one day to another.
@@ -66,9 +69,8 @@ class Exported:
     def keep(self, lineage: Lineage) -> None:
         """Count a row that is written."""
         self.rows[lineage.row.split] += 1
-        reply = lineage.row.reply
-        if self.curation and reply and lineage.row.split != "test":
-            self.newer += reply.received_at > self.curation.made_at
+        if self.curation and lineage.row.split != "test":
+            self.newer += not lineage.row.looked_at
         if lineage.row.split == "train":
             self.classes.add(lineage.row.seed, lineage.answer.text if lineage.answer else "")
 
@@ -143,16 +145,17 @@ def export(
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        exported = Exported(out, wanted)
+        exported, people = Exported(out, wanted), said(path)
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
-        exported.curation = reader.curation(recipe.name)
+        exported.curation, exported.people = reader.curation(recipe.name), people.values()
         with_pairs = uses_pairs(wanted.format, asked_for=recipe.export.preference)
-        task = Task(recipe, path, said(path), exported.blank(), with_pairs)
+        task = Task(recipe, path, people, exported.blank(), with_pairs)
         workers = how_many(sum(counts.rows.values()))
         try:
             with replacing(out) as folder:
                 with contextlib.closing(reader.packed_rows(plan_id)) as rows:
-                    _write(recipe, pieces(task, blocks(rows), workers=workers), folder, exported, form)
+                    made = pieces(task, blocks(rows), workers=workers)
+                    _write(recipe, made, folder, exported, form)
                 _require_replaceable(out)  # still
         except OSError as error:
             raise BadInput(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -169,7 +172,13 @@ def _require_replaceable(out: Path) -> None:
         raise BadInput(f"{out}: holds {', '.join(sorted(foreign))}, which an export would delete; move it away")
 
 
-def _write(recipe: Recipe, made: Iterable[Piece], folder: Path, exported: Exported, form: Format | None) -> None:
+def _write(
+    recipe: Recipe,
+    made: Iterable[Piece],
+    folder: Path,
+    exported: Exported,
+    form: Format | None,
+) -> None:
     writers = _Writers(folder)
     for piece in made:
         exported.add(piece.counts)
@@ -177,6 +186,8 @@ def _write(recipe: Recipe, made: Iterable[Piece], folder: Path, exported: Export
             writers.add(config, split, batch)
     writers.close()
     _require_some(exported)
+    if exported.curation:
+        exported.stale = tuple(staleness(recipe, exported.curation, exported.newer, exported.people))
     exported.sha256 = _digest(folder)
     lay_out(recipe, folder, exported, form)
     seeds = seed_files(recipe)

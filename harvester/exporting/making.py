@@ -107,8 +107,8 @@ def _curation(exported: "Exported") -> str:
     if curation is None:
         return UNSEARCHED
     filters = ", ".join(code(name) for name in curation.settings["filters"]) or "no filter"
-    newer = f"; {exported.newer} rows came later, and were not looked through" if exported.newer else ""
-    return f"Curated on {curation.made_at[:10]} by {filters}{newer}. What no filter looks for, nobody looked for."
+    stale = "".join(f" Since then {reason}." for reason in exported.stale)
+    return f"Curated on {curation.made_at[:10]} by {filters}.{stale} What no filter looks for, nobody looked for."
 
 
 def _are_picked(recipe: Recipe) -> bool:

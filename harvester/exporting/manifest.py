@@ -54,7 +54,12 @@ def _curation(exported: "Exported") -> dict[str, Any] | None:
     found = exported.curation
     if found is None:
         return None
-    return {"made_at": found.made_at, "settings": dict(found.settings), "newer_rows": exported.newer}
+    return {
+        "made_at": found.made_at,
+        "settings": dict(found.settings),
+        "newer_rows": exported.newer,
+        "stale": list(exported.stale),
+    }
 
 
 def _teacher(recipe: Recipe, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, case, func
 
 from harvester.recipe import REPAIR, Recipe
 from harvester.store.events import Event, Judged, Known, Unanswered
-from harvester.store.reading import chunks
+from harvester.store.paging import chunks
 from harvester.store.schema import outcomes, rows
 
 

@@ -1,7 +1,7 @@
 """What curating dropped: one reason per row, replaced or taken back as a whole."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json
 from harvester.store.applying import utc_now
 from harvester.store.plans import as_text
-from harvester.store.schema import curations, drops
+from harvester.store.schema import curated, curations
 
 CHUNK = 1000
 
@@ -37,23 +37,30 @@ class Curation:
     dropped: Mapping[str, int]  # reason → rows
 
 
-def replace(connection: Connection, recipe: str, settings: Json, looked_at: int, dropped: Iterable[Dropped]) -> None:
-    """Put a new curation in the place of the recipe's last one."""
+def replace(
+    connection: Connection, recipe: str, settings: Json, looked_at: int, found: Mapping[int, Dropped | None]
+) -> None:
+    """Put a new curation in the place of the recipe's last one; of each row what is against it, if anything is."""
     forget(connection, recipe)
     values = {"recipe": recipe, "settings": as_text(settings), "made_at": utc_now(), "looked_at": looked_at}
     made = connection.execute(insert(curations).values(**values).returning(curations.c.id)).scalar_one()
-    entries = (
-        {"id": one.id, "curation_id": made, "filter": one.filter, "reason": one.reason, "detail": as_text(one.detail)}
-        for one in dropped
-    )
+    entries = (_entry(made, row, drop) for row, drop in found.items())
     while some := list(islice(entries, CHUNK)):
-        connection.execute(insert(drops), some)
+        connection.execute(insert(curated), some)
+
+
+def _entry(made: int, row: int, drop: Dropped | None) -> dict[str, Json]:
+    entry = {"id": row, "curation_id": made, "filter": None, "reason": None, "detail": None}
+    return entry | {"filter": drop.filter, "reason": drop.reason, "detail": as_text(drop.detail)} if drop else entry
 
 
 def forget(connection: Connection, recipe: str) -> int:
     """Take back what the recipe's curation dropped; returns how many rows that are."""
     of_recipe = select(curations.c.id).where(curations.c.recipe == recipe)
-    taken_back = connection.execute(delete(drops).where(drops.c.curation_id.in_(of_recipe))).rowcount
+    its = curated.c.curation_id.in_(of_recipe)
+    query = select(func.count()).select_from(curated).where(its, curated.c.reason.is_not(None))
+    taken_back = int(connection.execute(query).scalar_one())
+    connection.execute(delete(curated).where(its))
     connection.execute(delete(curations).where(curations.c.recipe == recipe))
     return taken_back
 
@@ -64,12 +71,13 @@ def newest(connection: Connection, recipe: str) -> Curation | None:
     found = connection.execute(query).first()
     if found is None:
         return None
-    counted = select(drops.c.reason, func.count()).where(drops.c.curation_id == found.id).group_by(drops.c.reason)
-    dropped = {reason: int(count) for reason, count in connection.execute(counted)}
+    counted = select(curated.c.reason, func.count()).where(curated.c.curation_id == found.id).group_by(curated.c.reason)
+    dropped = {reason: int(count) for reason, count in connection.execute(counted) if reason is not None}
     return Curation(found.id, json.loads(found.settings), found.made_at, found.looked_at, dropped)
 
 
 def drop_of(connection: Connection, row: int) -> Dropped | None:
     """What the newest curation has against a row."""
-    found = connection.execute(select(drops).where(drops.c.id == row)).first()
+    query = select(curated).where(curated.c.id == row, curated.c.reason.is_not(None))
+    found = connection.execute(query).first()
     return Dropped(found.id, found.filter, found.reason, json.loads(found.detail)) if found else None

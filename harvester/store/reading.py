@@ -6,22 +6,22 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
+from harvester.recipe import Recipe
 from harvester.records import Check, Json, Outcome, RuleDigests
+from harvester.store.accepted import accepted_rows
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, newest
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
-from harvester.store.schema import PENDING, drops, outcomes, plans, replies, requests, rows, runs, seeds, teachers
-
-PAGE = 1000
+from harvester.store.paging import PAGE, chunks
+from harvester.store.schema import PENDING, curated, outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class StoredRow:
     part: int  # which of that one's new seeds
     rules: str | None  # digest of the rules behind `outcome`
     outcome: Outcome | None
-    curated: str | None = None  # why the recipe's curation dropped it
+    looked_at: bool = False  # by the recipe's newest curation, which would write it or dropped it
+    curated: str | None = None  # why it dropped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,11 @@ class StoreReader:
         with self._reading() as connection:
             return count(connection, plan_id)
 
+    def accepted_rows(self, recipe: Recipe, plan_id: int) -> int:
+        """How many rows of train a dataset of the plan would have now, before curation and people."""
+        with self._reading() as connection:
+            return accepted_rows(connection, recipe, plan_id)
+
     def row_named(self, beginning: str) -> tuple[str, str, str]:
         """(row_id, step, split) of the one row whose row_id begins so.
 
@@ -277,22 +283,15 @@ def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
             teachers.c.name, teachers.c.provider, teachers.c.terms,
             outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
             outcomes.c.checks,
-            drops.c.reason.label("curated"),
+            curated.c.id, curated.c.reason,
         )
         .join(seeds, seeds.c.seed_id == rows.c.seed_id)
         .join(requests, requests.c.id == rows.c.request_id)
         .join(replies, replies.c.request_id == requests.c.id, isouter=not answered)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
         .outerjoin(outcomes, outcomes.c.id == rows.c.id)
-        .outerjoin(drops, drops.c.id == rows.c.id)
+        .outerjoin(curated, curated.c.id == rows.c.id)
     )  # fmt: skip
-
-
-def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
-    """So many at once as a statement has room for."""
-    left = iter(ids)
-    while some := list(islice(left, PAGE)):
-        yield some
 
 
 def raw_replies(connection: Connection, request_ids: Iterable[int]) -> dict[int, bytes]:
@@ -337,7 +336,7 @@ def stored_row(row: PackedRow) -> StoredRow:
         key, body, state, reason,
         raw, cost_nusd, received_at, teacher, provider, terms,
         rules, accepted, drop_reason, score, vote, checks,
-        curated,
+        looked_at, against,
     ) = row  # fmt: skip
     reply = outcome = None
     if raw is not None:
@@ -365,5 +364,6 @@ def stored_row(row: PackedRow) -> StoredRow:
         part=part,
         rules=rules,
         outcome=outcome,
-        curated=curated,
+        looked_at=looked_at is not None,
+        curated=against,
     )

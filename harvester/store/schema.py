@@ -165,14 +165,14 @@ curations = Table(
     Column("looked_at", Integer, nullable=False),  # answered rows of train and dev
 )
 
-# The one reason against each row that the newest curation dropped. The row itself stays as it is.
-drops = Table(
-    "drops",
+# The rows that the newest curation looked at and would write, and those that it dropped, with the one reason.
+curated = Table(
+    "curated",
     metadata,
     Column("id", ForeignKey("rows.id"), primary_key=True),
     Column("curation_id", ForeignKey("curations.id"), nullable=False),
-    Column("filter", String, nullable=False),
-    Column("reason", String, nullable=False),
-    Column("detail", Text, nullable=False),  # JSON: what was found and where
+    Column("filter", String),
+    Column("reason", String),  # NULL: nothing speaks against it
+    Column("detail", Text),  # JSON: what was found and where
 )
-Index("drops_of_curation", drops.c.curation_id)
+Index("curated_by", curated.c.curation_id)

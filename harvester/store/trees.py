@@ -10,7 +10,8 @@ from harvester.records import Outcome, RuleDigests, Seed, unanswered
 from harvester.selection import Node
 from harvester.store.conditions import not_judged_by
 from harvester.store.events import Known
-from harvester.store.reading import chunks, inflated, raw_replies
+from harvester.store.paging import chunks
+from harvester.store.reading import inflated, raw_replies
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING, outcomes, requests, rows, seeds
 from harvester.store.writing import Pending
 

@@ -22,8 +22,9 @@ from harvester.store.engine import explained, writing_engine
 from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Unanswered
 from harvester.store.lock import sole_writer
 from harvester.store.mark import Mark
+from harvester.store.paging import chunks
 from harvester.store.plans import New, Planned, add_rows, as_text
-from harvester.store.reading import chunks, inflated
+from harvester.store.reading import inflated
 from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, rows, runs, spending, teachers
 
 T = TypeVar("T")
@@ -104,10 +105,17 @@ class StoreWriter:
 
     # --- curating
 
-    def keep_curation(self, recipe: str, settings: Json, looked_at: int, dropped: Iterable[Dropped]) -> None:
-        """Put what a curation found in the place of the recipe's last one, in one transaction."""
+    def keep_curation(self, recipe: str, settings: Json, looked_at: int, found: Mapping[int, Dropped | None]) -> None:
+        """Put what a curation found in the place of the recipe's last one, in one transaction.
+
+        Args:
+            recipe: its name.
+            settings: by which it was looked.
+            looked_at: how many answers.
+            found: row → what is against it, or None for one that would be written and stays.
+        """
         with self._transaction() as connection:
-            curations.replace(connection, recipe, settings, looked_at, dropped)
+            curations.replace(connection, recipe, settings, looked_at, found)
 
     def forget_curation(self, recipe: str) -> int:
         """Take back every drop of the recipe's curation; returns how many there were."""

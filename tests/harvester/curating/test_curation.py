@@ -239,9 +239,9 @@ def test_an_export_says_whether_its_rows_were_curated(
     assert "Curated on" in card
     answers(folder, provider, {"a later one": "It rains."})
     said, curation, card = told()
-    assert "1 rows came after the last curation" in said
+    assert "since the last curation 1 row came that was not looked through" in said
     assert curation["newer_rows"] == 1
-    assert "1 rows came later" in card
+    assert "Since then 1 row came" in card
 
 
 def test_trace_and_status_tell_what_curation_and_people_said(planted: Recipe, tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ def test_a_new_curation_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     path = tmp_path / "harvest.db"
     with StoreWriter.open(path) as store:
         plan = add_plan(store)
-        store.keep_curation("toy", {"secrets": "drop"}, 3, [Dropped(1, "secrets", "secret", {"kind": "token"})])
-        store.keep_curation("toy", {}, 2, [Dropped(3, "exact_duplicates", "duplicate", {"of": "x"})])
+        store.keep_curation(
+            "toy", {"secrets": "drop"}, 3, {1: Dropped(1, "secrets", "secret", {"kind": "token"}), 2: None}
+        )
+        store.keep_curation("toy", {}, 2, {1: None, 3: Dropped(3, "exact_duplicates", "duplicate", {"of": "x"})})
     assert reasons(path, plan) == [None, None, "duplicate"]
     with StoreReader.open(path) as reader:
+        assert [row.looked_at for row in reader.rows(plan)] == [True, False, True]
         curation = reader.curation("toy")
         assert curation is not None
         assert (curation.settings, curation.looked_at, curation.dropped) == ({}, 2, {"duplicate": 1})
@@ -30,8 +33,9 @@ def test_taking_a_curation_back_leaves_the_rows_and_other_recipes_alone(tmp_path
     path = tmp_path / "harvest.db"
     with StoreWriter.open(path) as store:
         one, other = add_plan(store), add_plan(store, recipe="other", fingerprint="g")
-        store.keep_curation("toy", {}, 3, [Dropped(1, "secrets", "secret", {}), Dropped(2, "secrets", "secret", {})])
-        store.keep_curation("other", {}, 3, [Dropped(4, "length", "too_long", {})])
+        secrets = {row: Dropped(row, "secrets", "secret", {}) for row in (1, 2)}
+        store.keep_curation("toy", {}, 3, secrets | {3: None})
+        store.keep_curation("other", {}, 3, {4: Dropped(4, "length", "too_long", {})})
         assert store.forget_curation("toy") == 2
         assert store.forget_curation("toy") == 0
     assert reasons(path, one) == [None] * 3

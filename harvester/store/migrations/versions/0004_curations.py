@@ -20,11 +20,11 @@ def upgrade() -> None:
         sa.Column("looked_at", sa.Integer, nullable=False),
     )
     op.create_table(
-        "drops",
+        "curated",
         sa.Column("id", sa.Integer, sa.ForeignKey("rows.id"), primary_key=True),
         sa.Column("curation_id", sa.Integer, sa.ForeignKey("curations.id"), nullable=False),
-        sa.Column("filter", sa.String, nullable=False),
-        sa.Column("reason", sa.String, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("filter", sa.String),
+        sa.Column("reason", sa.String),
+        sa.Column("detail", sa.Text),
     )
-    op.create_index("drops_of_curation", "drops", ["curation_id"])
+    op.create_index("curated_by", "curated", ["curation_id"])
