@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,23 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harvester.collecting import default_store, nothing_yet
+from harvester.collecting import default_store
 from harvester.errors import BadInput
-from harvester.exporting.deciding import decided
-from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.manifest import MANIFEST
-from harvester.judging import Rules
+from harvester.exporting.missing import reasons_now
+from harvester.exporting.wanted import Wanted
 from harvester.recipe import Recipe
 from harvester.records import Json
-from harvester.store import StoreReader
-from harvester.verdicts import said
 
 BATCH_ROWS = 500
 DIGEST_BYTES = 16  # of a row
 MARK_BYTES = 8  # of a value
 SHOWN = 10  # rows of each kind
 MOST_TEXT = 60  # characters of a value that are shown
-NOT_ASKED, NO_ANSWER, KEPT = "not asked any more", "no answer yet", "kept by the recipe as it is now"
 SPLIT = "split"
 """Counts among the columns: a row may have moved to another split."""
 
@@ -62,7 +57,8 @@ def diff(old: Path, new: Path, *, recipe: Recipe | None = None, store: Path | No
     Args:
         old: a folder that `export` wrote, in the layout `messages`.
         new: another.
-        recipe: tells why rows were dropped, by the rules that it states and what people say of them now.
+        recipe: tells why rows were dropped, by the rules that it states and what people say of them now, and by what
+            the newer export was asked for.
         store: the recipe's database file; beside it by default.
 
     Raises:
@@ -71,7 +67,10 @@ def diff(old: Path, new: Path, *, recipe: Recipe | None = None, store: Path | No
     """
     notes = _notes(old), _notes(new)
     rows, added, dropped, differ = _matched(old, new)
-    reasons = _reasons(recipe, store, set(dropped)) if recipe and dropped else {}
+    reasons = {}
+    if recipe and dropped:
+        wanted = Wanted.stated(notes[1], where=new / MANIFEST)
+        reasons = reasons_now(recipe, store or default_store(recipe), set(dropped), wanted)
     columns, changes = _changes(old, new, differ)
     return Difference(
         rows=rows,
@@ -225,31 +224,3 @@ def _cut(text: str, begin: int) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _reasons(recipe: Recipe, store: Path | None, wanted: AbstractSet[str]) -> dict[str, str]:
-    """row_id → why the recipe leaves it out now.
-
-    Raises:
-        StoreUnusable: no store, or nothing in it for this recipe.
-    """
-    path = store or default_store(recipe)
-    reasons, people = dict.fromkeys(wanted, NOT_ASKED), said(path)
-    with StoreReader.open(path) as reader:
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, path)
-        with closing(reader.rows(plan_id)) as rows:
-            for one in lineages(recipe, rows, Rules(recipe)):
-                row_id = one.row.row_id
-                if row_id in wanted:
-                    reasons[row_id] = (
-                        one.reason if isinstance(one, Ended) else _reason(decided(one, people.get(row_id)))
-                    )
-    return reasons
-
-
-def _reason(one: Lineage) -> str:
-    if one.answer is None or is_waiting(one.outcome):
-        return NO_ANSWER
-    return one.outcome.drop_reason or KEPT

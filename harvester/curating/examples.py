@@ -32,10 +32,12 @@ def candidates(found: Iterable[Lineage | Ended], columns: Columns, said: Mapping
         said: people's verdicts, by row_id.
     """
     for one in found:
-        if isinstance(one, Ended) or one.answer is None or one.row.split == "test" or is_waiting(one.outcome):
+        if isinstance(one, Ended) or one.answer is None or one.row.split == "test":
             continue
         verdict = said.get(one.row.row_id)
         lineage = by_people(one, verdict)
+        if is_waiting(lineage.outcome):
+            continue
         protected = verdict is not None and verdict.kind in ("accept", "edit")
         yield Candidate(_example(lineage, columns, protected=protected), lineage.outcome.drop_reason is None, protected)
 

@@ -23,11 +23,34 @@ def decided(lineage: Lineage, verdict: Verdict | None) -> Lineage:
     return lineage
 
 
-def is_banned(lineage: Lineage, verdict: Verdict | None) -> bool:
-    """Whether an answer has no place in any part of the dataset, the rejected ones' included: it may hold a secret."""
+def banned(lineage: Lineage, verdict: Verdict | None) -> str | None:
+    """Why an answer has no place in any part of the dataset, the rejected ones' included; None where it may have.
+
+    It may hold a secret.
+    """
     if lineage.row.split == "test":
-        return False
-    return verdict.kind == "reject" if verdict is not None else lineage.row.curated in HARMFUL
+        return None
+    if verdict is not None:
+        return REJECTED if verdict.kind == "reject" else None
+    return f"{CURATE}:{lineage.row.curated}" if lineage.row.curated in HARMFUL else None
+
+
+def left_out(lineage: Lineage, ban: str | None, *, unfiltered: bool) -> str | None:
+    """Why a decided answer is not written; None for one that is.
+
+    The test split keeps every answer, so that the teacher's own score is honest.
+
+    Args:
+        lineage: as it was `decided`.
+        ban: of the same answer, from `banned`.
+        unfiltered: rejected answers are written into train.
+    """
+    row, reason = lineage.row, lineage.outcome.drop_reason
+    if row.split == "test" or reason is None:
+        return None
+    if unfiltered and row.split == "train" and row.reply is not None:
+        return ban
+    return reason
 
 
 def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:

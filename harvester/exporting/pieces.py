@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from harvester.exporting import preference
 from harvester.exporting.columns import Columns
-from harvester.exporting.deciding import decided, is_banned
+from harvester.exporting.deciding import banned, decided, left_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
@@ -91,7 +91,8 @@ class Maker:
             rows = [stored_row(packed) for packed in block]
         counts, batches = self._task.blank.blank(), _Batches()
         found = lineages(self._task.recipe, rows, self._rules, explained=self._is_explained)
-        for _, of_seed in groupby(_settled(found, counts), key=lambda lineage: lineage.row.position):
+        settled = _settled(found, self._task.people, counts)
+        for _, of_seed in groupby(settled, key=lambda lineage: lineage.row.position):
             self._add(of_seed, batches, counts)
         return Piece(batches.all(), counts)
 
@@ -101,19 +102,19 @@ class Maker:
 
     def _add(self, of_seed: Iterable[Lineage], batches: "_Batches", counts: "Exported") -> None:
         compared = []
-        for one in of_seed:
-            verdict = self._task.people.get(one.row.row_id)
-            lineage, banned = decided(one, verdict), is_banned(one, verdict)
+        for lineage in of_seed:
+            verdict = self._task.people.get(lineage.row.row_id)
+            ban = banned(lineage, verdict)
             counts.count(lineage)
             if not counts.admits(lineage):
                 continue
-            if not banned and (verdict or not one.row.curated):
+            if not ban and (verdict or not lineage.row.curated):
                 compared.append(lineage)
-            if _is_kept(lineage, unfiltered=counts.wanted.unfiltered and not banned):
+            if reason := left_out(lineage, ban, unfiltered=counts.wanted.unfiltered):
+                counts.dropped[reason] += 1
+            else:
                 counts.keep(lineage)
                 batches.add(DATA, lineage.row.split, self._columns.values(lineage))
-            else:
-                counts.dropped[lineage.outcome.drop_reason or "?"] += 1
         if self._task.with_pairs:
             for split, values in preference.pairs(compared, self._columns):
                 counts.pairs[split] += 1
@@ -147,21 +148,15 @@ class _Batches:
         return self._made
 
 
-def _settled(found: Iterable[Lineage | Ended], counts: "Exported") -> Iterator[Lineage]:
-    """The answers about which nothing is open any more; the next run asks for the others."""
+def _settled(found: Iterable[Lineage | Ended], people: Mapping[str, Verdict], counts: "Exported") -> Iterator[Lineage]:
+    """The answers about which nothing is open any more, as they are decided; the next run asks for the others."""
     for one in found:
         if isinstance(one, Ended):
             if one.row.split != "test":
                 counts.dropped[one.reason] += 1
-        elif one.waits or (one.row.split != "test" and is_waiting(one.outcome)):
+            continue
+        lineage = decided(one, people.get(one.row.row_id))
+        if lineage.waits or (lineage.row.split != "test" and is_waiting(lineage.outcome)):
             counts.waiting += 1
         else:
-            yield one
-
-
-def _is_kept(lineage: Lineage, *, unfiltered: bool) -> bool:
-    """The test split keeps every answer, so that the teacher's own score is honest."""
-    if lineage.row.split == "test":
-        return True
-    rejected_too = unfiltered and lineage.row.split == "train" and lineage.row.reply is not None
-    return lineage.outcome.drop_reason is None or rejected_too
+            yield lineage

@@ -1,7 +1,10 @@
 """What of a store's rows an export is asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from harvester.errors import BadInput
 from harvester.exporting.lineages import Lineage
@@ -22,6 +25,21 @@ class Wanted:
     since: datetime | None = None  # rows whose answer was stored before are in no split
     min_score: float | None = None  # of rows of train and dev for which no person vouches
     format: str = "messages"
+
+    @classmethod
+    def stated(cls, notes: Mapping[str, Any], *, where: Path) -> "Wanted":
+        """What the dataset whose `harvester.json` is at `where` was to hold, by what that says.
+
+        Raises:
+            BadInput: it says what cannot be.
+        """
+        since, only_terms, min_score = (notes.get(name) for name in ("since", "only_terms", "min_score"))
+        try:
+            require_verdict(only_terms, where="only_terms")
+            least = None if min_score is None else float(min_score)
+            return cls(bool(notes.get("unfiltered")), only_terms, None if since is None else day(since), least)
+        except (TypeError, ValueError, BadInput) as error:
+            raise BadInput(f"{where}: {error}; export the dataset again") from None
 
     def require_possible(self, recipe: Recipe) -> None:
         """Refuse what no row of the recipe could be.

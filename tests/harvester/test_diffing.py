@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from harvester.collecting import Options, collect
-from harvester.diffing import KEPT, NO_ANSWER, NOT_ASKED, SHOWN, diff
+from harvester.curating import curate
+from harvester.diffing import SHOWN, diff
 from harvester.errors import BadInput, StoreUnusable
 from harvester.exporting import export
+from harvester.exporting.missing import KEPT, NO_ANSWER, NOT_ASKED
 from harvester.recipe import Recipe
 from harvester.verdicts import Verdict, say
 
@@ -191,3 +193,41 @@ def test_json_has_the_whole(collected: Any, harvester: Any, tmp_path: Path) -> N
     assert code == 0
     assert json.loads(out)["same"] is True
     assert set(json.loads(out)) >= {"rows", "added", "dropped", "changed", "columns", "reasons", "left_out", "shown"}
+
+
+def test_what_curation_keeps_out_of_an_unfiltered_export_is_its_reason(
+    collected: Any, provider: Any, tmp_path: Path
+) -> None:
+    collected.seeds("train.jsonl", ["the sea", f"sk-ant-{'Aa1' * 12}", "no"])
+    collected.data["steps"][0]["verify"] = {"regex": {"pattern": "the sea"}}
+    provider.answer = lambda body: body["messages"][-1]["content"].strip().splitlines()[-1]
+    collected.save()
+    recipe = Recipe.load(collected.path)
+    asyncio.run(collect(recipe))
+    export(recipe, tmp_path / "a", unfiltered=True)
+    curate(recipe)
+    assert export(recipe, tmp_path / "b", unfiltered=True).dropped == {"curate:secret": 1}
+    assert diff(tmp_path / "a", tmp_path / "b", recipe=recipe).reasons == {"curate:secret": 1}
+    assert export(recipe, tmp_path / "c").dropped == {"verify:regex": 2}
+
+
+def test_rows_that_the_newer_export_was_not_asked_for_say_so(collected: Any, tmp_path: Path) -> None:
+    collected.data["terms"] = {"teacher": {"license": "Llama-3.1"}}
+    collected.seeds("train.jsonl", [*SEEDS, "another"])
+    collected.save()
+    recipe = Recipe.load(collected.path)
+    asyncio.run(collect(recipe))
+    export(recipe, tmp_path / "a")
+    export(recipe, tmp_path / "b", only_terms="allowed")
+    (reason,) = diff(tmp_path / "a", tmp_path / "b", recipe=recipe).reasons
+    assert reason.startswith("terms:")
+
+
+@pytest.mark.parametrize("wrong", [{"since": "then"}, {"since": 3}, {"min_score": "high"}, {"only_terms": "any"}])
+def test_a_damaged_manifest_is_refused_in_one_line(collected: Any, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    old = exported(collected, tmp_path / "a")
+    collected.data["steps"][0]["verify"] = {"regex": {"pattern": "seed 1"}}
+    new = exported(collected, tmp_path / "b")
+    (new / "harvester.json").write_text(json.dumps(wrong))
+    with pytest.raises(BadInput, match=r"b/harvester.json: .*export the dataset again"):
+        diff(old, new, recipe=Recipe.load(collected.path))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harvester.collecting import collect
-from harvester.curating import speak
+from harvester.curating import curate, speak
 from harvester.exporting import export
 from harvester.recipe import Recipe
 
@@ -101,3 +101,22 @@ def test_no_score_is_asked_of_what_a_person_stands_by(
     speak(judged, row_of(POOR), kind, answer=answer)
     export(judged, tmp_path / "out", min_score=5)
     assert {said(row) for row in rows(tmp_path / "out")} == {FINE, answer or POOR}
+
+
+@pytest.mark.parametrize(("kind", "dropped"), [("accept", {}), ("reject", {"person:rejected": 1})])
+def test_a_person_s_word_waits_for_no_judge(
+    folder: Any, provider: Any, tmp_path: Path, kind: Any, dropped: dict[str, int]
+) -> None:
+    folder.seeds("train.jsonl", ["a question"])
+    recipe = collected(folder)
+    folder.write("judge.j2", "Judge: {{ steps.answer.text }}")
+    folder.data["steps"].append({"name": "grade", "kind": "judge", "prompt": "judge.j2"})
+    folder.save()
+    export(recipe, tmp_path / "out")
+    (row,) = rows(tmp_path / "out")
+    waiting = Recipe.load(folder.path)
+    assert export(waiting, tmp_path / "out").waiting == 1
+    speak(waiting, row["row_id"], kind)
+    made = export(waiting, tmp_path / "out")
+    assert (made.waiting, made.dropped, made.rows["train"]) == (0, dropped, int(kind == "accept"))
+    assert curate(waiting).before["train"] == int(kind == "accept")
