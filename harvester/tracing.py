@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from harvester.errors import StoreUnusable
 from harvester.meanings import meaning
@@ -58,6 +58,7 @@ def _trace_query() -> Select[tuple[object, ...]]:
     """A row with all that belongs to it; its recipe's text is the one by which its reply was asked for.
 
     Another seed or step makes a new plan, which takes over the rows of the one before: its text may be of a later day.
+    Where another recipe of the store asked the same before, it is the text of the row's own plan.
     """
     day = plans.alias()
     return (
@@ -79,7 +80,7 @@ def _trace_query() -> Select[tuple[object, ...]]:
         .outerjoin(replies, replies.c.request_id == requests.c.id)
         .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
         .outerjoin(runs, runs.c.id == replies.c.run_id)
-        .outerjoin(day, day.c.id == runs.c.plan_id)
+        .outerjoin(day, and_(day.c.id == runs.c.plan_id, day.c.recipe == plans.c.recipe))
     )  # fmt: skip
 
 

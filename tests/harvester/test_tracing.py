@@ -92,6 +92,19 @@ def test_a_row_that_nobody_has_answered_has_the_recipe_that_planned_it(folder: A
     assert found["recipe_text"] == (folder.path / "recipe.yaml").read_text(encoding="utf-8")
 
 
+def test_a_row_that_another_recipe_asked_for_has_the_text_of_its_own(folder: Any) -> None:
+    store = run(folder)
+    folder.data["name"] = "other"
+    folder.save()
+    run(folder)
+    with StoreReader.open(store) as reader:
+        (row, *_) = reader.rows(reader.current_plan("other") or 0)
+    found = trace(store, row.row_id)
+    assert found["recipe"] == "other"
+    assert found["recipe_text"] == (folder.path / "recipe.yaml").read_text(encoding="utf-8")
+    assert trace(store, rows(store)[0].row_id)["recipe_text"] != found["recipe_text"]
+
+
 @pytest.fixture
 def judged(folder: Any, provider: Any) -> Any:
     """answer → grade → check, a judge of the judge."""
