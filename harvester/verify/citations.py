@@ -6,10 +6,11 @@ shorter ones are more often names and terms than quotations.
 
 Quotations and source are compared word for word, with white space, quotation marks, apostrophes, dashes and the dots
 of an ellipsis in one form each, soft hyphens taken out, and without the punctuation at a quotation's ends, which
-belongs as often to the sentence around it.
+belongs as often to the sentence around it. So does the case of its first letter, which may be the other one.
 
 A quotation may be shortened by an ellipsis (…, ..., […], (...)): its parts must stand in the source one after the
-other, each at least PART_WORDS words long, so that no words are picked from anywhere.
+other, each at least PART_WORDS words long, so that no words are picked from anywhere. In Chinese and Japanese every
+character counts as a word (see `length`), so there it is as many characters.
 """
 
 import re
@@ -65,17 +66,23 @@ def _stated(answer: str, field: str) -> list[str]:
     return values
 
 
+def _begun(words: str) -> tuple[str, str]:
+    """A quotation with its first letter as it is, and in the other case."""
+    return words, words[:1].swapcase() + words[1:]
+
+
 def _require_parts(span: str, words: str, source: str, name: str) -> None:
     """What an ellipsis leaves of a quotation stands in the source, in its order."""
     parts = [part for one in _ELLIPSIS.split(words) if (part := one.strip(_ENDS))]
     end = 0
-    for part in parts:
+    for number, part in enumerate(parts):
         if len(parts) > 1 and words_in(part) < PART_WORDS:
             raise Failed(f"{quote(span)}: {quote(part)} is too short beside an ellipsis; {PART_WORDS} words are needed")
-        found = end_of(part, source, end)
-        if found is None:
+        forms = (part,) if number else _begun(part)
+        ends = [found for form in forms if (found := end_of(form, source, end)) is not None]
+        if not ends:
             raise Failed(f"{quote(span)} does not stand in {name}")
-        end = found
+        end = min(ends)
 
 
 def _judge(settings: Mapping[str, Any]) -> Judge:
@@ -90,7 +97,7 @@ def _judge(settings: Mapping[str, Any]) -> Judge:
             words = _form(span).strip(_ENDS)
             if not any(letter.isalnum() for letter in words):
                 raise Failed(f"{quote(span)} is no quotation")
-            if not stands_in(words, source):
+            if not any(stands_in(form, source) for form in _begun(words)):
                 _require_parts(span, words, source, settings["source"])
 
     return judge

@@ -3,7 +3,7 @@
 The answer's code is what stands in its blocks fenced with ```python, one after the other; without any, in its other
 fenced blocks; without those it is the whole answer. The tests are Python that raises where the answer is wrong:
 statements (assert), functions whose names begin with test, unittest classes. They see the answer's names. Only the
-standard library is there. A pass is proved by a token that the answer's code cannot know; code that was written
+standard library is there. A pass is proved by a token that the answer's code has no name for; code that was written
 against this very harness could still defeat its tests, as it shares an interpreter with them.
 """
 

@@ -10,7 +10,8 @@ How it is decided, on the text without code blocks, addresses and digits:
 3. py3langid weighs the languages. The answer fails where another language is e^MARGIN times as likely as each allowed
    one. A few words seldom give so much evidence, so short answers in a related language pass.
 
-Close relatives that the model tells apart, and people often do not, count as one (RELATIVES).
+Close relatives that the model tells apart, and people often do not, count as one (RELATIVES). Other codes of languages
+that it knows are taken for these (OTHER_CODES).
 """
 
 import re
@@ -32,6 +33,8 @@ READ_CHARACTERS = 3_000
 SETTINGS = {"is": Setting(object), "expected": Setting(str)}
 
 RELATIVES = {"zh": ("yue", "wuu"), "ar": ("arz", "ary"), "no": ("nn",), "he": ("hbo",), "el": ("grc",)}
+OTHER_CODES = {"nb": "no"}
+"""Codes that ISO 639 has beside the model's own."""
 _NO_LANGUAGE = "zxx"
 _LATIN = "LATIN"
 _SCRIPTS = {
@@ -80,7 +83,7 @@ def _finish(settings: dict[str, Any], folder: Path, where: str) -> dict[str, Any
             raise BadSettings(".is", 'YAML reads no as false; write "no" for Norwegian')
         if not isinstance(code, str):
             raise BadSettings(".is", f"must be a language, such as en, or a list of them, not {shown(code)}")
-        if code not in _known():
+        if _own(code) not in _known():
             near = did_you_mean(code, _known()) or "; write codes such as en, de, ar, zh"
             raise BadSettings(".is", f"unknown language {shown(code)}{near}")
     return {"is": codes}
@@ -89,6 +92,11 @@ def _finish(settings: dict[str, Any], folder: Path, where: str) -> dict[str, Any
 @cache
 def _known() -> frozenset[str]:
     return frozenset(label for label, _ in _rank("")) - {_NO_LANGUAGE}
+
+
+def _own(code: str) -> str:
+    """The model's code for a language."""
+    return OTHER_CODES.get(code, code)
 
 
 def _rank(text: str) -> list[tuple[str, float]]:
@@ -140,14 +148,14 @@ def _of_seed(seed: Mapping[str, Json], field: str) -> list[str]:
     value = seed.get(field)
     named = value if isinstance(value, list) else [value]
     codes = [re.split("[-_]", one.strip().lower())[0] if isinstance(one, str) else "" for one in named]
-    if not codes or not _known().issuperset(codes):
+    if not codes or not _known().issuperset(map(_own, codes)):
         raise Failed(f"the seed's field {quote(field)} holds no language, such as en, but {quote(value)}")
     return codes
 
 
 def _require(answer: str, codes: tuple[str, ...]) -> None:
     """The answer is written in one of these languages, by the rules above."""
-    allowed = {relative for code in codes for relative in (code, *RELATIVES.get(code, ()))}
+    allowed = {relative for code in map(_own, codes) for relative in (code, *RELATIVES.get(code, ()))}
     wanted = " or ".join(codes)
     text = _prose(answer)
     counts = Counter(script for script in map(_script, text) if script)

@@ -25,7 +25,9 @@ SEED = {"text": SOURCE}
         ('"The council met on Tuesday"', False),
         ('"The council met on Monday" and "nobody was there at all"', False),
         ('"council met on Mon"', False),  # cut inside a word
-        ('"the council met on Monday"', False),  # case is kept
+        ('"the council met on Monday"', True),  # begun in the middle of a sentence
+        ('"Council met on Monday"', True),
+        ('"The council met on monday"', False),  # but for the first letter, case is kept
         ('The "budget" failed', False),  # too short for a quotation, so there is none
         ('The "budget" failed: "The council met on Monday."', True),
         ("The council met on Monday", False),
@@ -77,6 +79,8 @@ def test_how_long_a_quotation_is_can_be_said(judged: Judged) -> None:
         ('"The council ... the budget"', False),  # two words stand anywhere
         ('"The council met ... budget"', False),
         ('"council met on Mon ... on the budget"', False),
+        ('"the council met ... on the budget"', True),
+        ('"The council met ... On the budget"', False),
     ],
 )
 def test_a_shortened_quotation_stands_in_the_source_part_by_part(judged: Judged, answer: str, passed: bool) -> None:
@@ -87,6 +91,12 @@ def test_a_shortened_quotation_stands_in_the_source_part_by_part(judged: Judged,
 def test_dots_that_stand_in_the_source_are_no_ellipsis(judged: Judged) -> None:
     seed = {"text": "He said: well... no, and left."}
     assert judged("citations", {"source": "text"}, 'It has "said: well... no".', seed).passed
+
+
+@pytest.mark.parametrize(("answer", "passed"), [("「国之大事…死生之地」", True), ("「兵者…死生之地」", False)])
+def test_a_character_of_chinese_is_a_word(judged: Judged, answer: str, passed: bool) -> None:
+    seed = {"text": "兵者国之大事。死生之地"}
+    assert judged("citations", {"source": "text"}, answer, seed).passed is passed
 
 
 def test_a_part_that_is_too_short_is_named(judged: Judged) -> None:

@@ -80,6 +80,17 @@ def test_close_relatives_count_as_one(judged: Judged) -> None:
     assert judged("language", {"is": "zh"}, "佢哋今日去咗邊度呀？我唔知道佢哋喺邊。").passed
 
 
+@pytest.mark.parametrize("named", ["no", "nb", "nb-NO", ["sv", "nb"]])
+def test_both_codes_of_norwegian_are_known(judged: Judged, named: object) -> None:
+    text, other = "Jeg vet ikke hva de heter, men de kommer fra Norge og bor her nå.", SENTENCES["ar"][0]
+    assert judged("language", {"expected": "target"}, text, {"target": named}).passed
+    assert not judged("language", {"expected": "target"}, other, {"target": named}).passed
+
+
+def test_a_recipe_may_name_norwegian_as_its_seeds_do(judged: Judged) -> None:
+    assert judged("language", {"is": "nb"}, "Jeg vet ikke hva de heter, men de kommer fra Norge og bor her nå.").passed
+
+
 @pytest.mark.parametrize(
     ("named", "passed"),
     [("ar", True), ("en", False), (["en", "ar"], True), ("AR", True), ("ar-EG", True), ("pt_BR", False)],
