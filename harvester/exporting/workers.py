@@ -33,13 +33,15 @@ def how_many(rows: int) -> int:
 def pieces(task: Task, blocks: Iterable[Block], *, workers: int) -> Iterator[Piece]:
     """The pieces that blocks come to, in their order.
 
+    A recipe with Python functions is followed in this process: another one cannot get them, or not those of a script.
+
     Raises:
         BadInput: the student's template is wrong, or cannot be rendered with a row.
         StoreUnusable: a row is damaged.
         StoppedEarly: a worker was killed.
     """
     maker = Maker(task)  # with workers, too: it says at once what is wrong with the student's template
-    if not workers:
+    if not workers or any(step.functions for step in task.recipe.steps):
         yield from map(maker.piece, blocks)
         return
     with ExitStack() as stack:

@@ -129,3 +129,12 @@ def test_small_stores_and_single_cores_are_worth_no_workers(monkeypatch: pytest.
     assert workers.how_many(workers.LARGE) == workers.MOST_WORKERS
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
     assert workers.how_many(10**6) == 0
+
+
+def test_python_functions_stay_in_this_process(harvest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Recipe.load(harvest.path)
+    step = loaded.steps[0].model_copy(update={"verify": lambda text, _seed: text != "prose"})
+    with_function = loaded.model_copy(update={"steps": (step,)})
+    for count in (0, 2):
+        monkeypatch.setattr(dataset, "how_many", lambda _rows, count=count: count)
+        assert export(with_function, tmp_path / "out").rows["train"] == 24
