@@ -7,8 +7,8 @@ from harvester.exporting.formats.turns import PARAGRAPH
 from harvester.exporting.schema import SCHEMA
 from harvester.records import Message
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Begin what a spreadsheet would take for a formula, and run."""
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""Begin what a spreadsheet would take for a formula, and run: the signs, also in full width, and what it cuts off."""
 TEXTS = ("system", "prompt", "answer")
 PLAIN = (
     "reasoning", "score", "accepted", "drop_reason", "teacher", "model", "finish_reason", "prompt_tokens",

@@ -113,6 +113,11 @@ def test_no_cell_begins_like_a_formula(begin: str) -> None:
     assert record["score"] == -0.5
 
 
+@pytest.mark.parametrize("begin", ["\uff1d", "\uff0b", "\uff0d", "\uff20", "\n", "\n="])
+def test_signs_in_full_width_and_a_line_feed_begin_no_cell(begin: str) -> None:
+    assert no_formula(f"{begin}1+1") == f"'{begin}1+1"
+
+
 @given(st.text())
 def test_other_cells_are_as_they_were(text: str) -> None:
     assert no_formula(text) in (text, f"'{text}")
