@@ -10,7 +10,7 @@ from harvester.parsing import parse, parse_decoded
 from harvester.progress import Progress
 from harvester.records import Answer
 from harvester.store import StoreReader, trees
-from harvester.store.accepted import accepted_of, touched
+from harvester.store.accepted import accepted_of, accepted_rows, touched
 from harvester.store.events import Event, Judged, Known, Replied, Unanswered
 from harvester.store.journal import Consequences
 from harvester.store.reading import ToJudge
@@ -33,7 +33,7 @@ class Following:
             flow: of the plan.
             reader: of the store.
             progress: is told what is accepted.
-            count_accepted: keep `progress.accepted_rows` up to date, too; it holds what the store has now.
+            count_accepted: keep `progress.accepted_rows` up to date, too, from a `recount` on.
         """
         self._flow, self._reader, self._progress, self._count = flow, reader, progress, count_accepted
         self._touched: set[int] = set()  # places of the seeds that the commit under way decides about
@@ -50,15 +50,23 @@ class Following:
         """Count what is accepted of the seeds that the commit decides about: of the others nothing changes in it."""
         if self._count:
             self._touched = touched(connection, self._plan_id, events)
-            self._had = accepted_of(connection, self._recipe, self._plan_id, self._touched)
+            self._had = self._accepted_now(connection)
 
     def within(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         """The rows that outcomes lead to, planned in the commit that writes those."""
         found = self._led_to(connection, events) if self._flow.leads_on else Consequences()
         if self._count:
-            has = accepted_of(connection, self._recipe, self._plan_id, self._touched)
+            has = self._accepted_now(connection)
             self._progress.accepted_rows = (self._progress.accepted_rows or 0) + has - self._had
         return found
+
+    def recount(self, connection: Connection) -> None:
+        """Count what is accepted in the whole store."""
+        found = accepted_rows(connection, self._recipe, self._plan_id, self._rules.digests)
+        self._progress.accepted_rows = found
+
+    def _accepted_now(self, connection: Connection) -> int:
+        return accepted_of(connection, self._recipe, self._plan_id, self._rules.digests, self._touched)
 
     def _led_to(self, connection: Connection, events: Sequence[Event]) -> Consequences:
         outcomes = {event.row: event.outcome for event in events if isinstance(event, Judged)}

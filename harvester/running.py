@@ -62,9 +62,9 @@ class Run:
         self._allowance = Allowance(_most(options))
         reader = StoreReader(store.engine, store.path)
         counting = options.accept is not None
-        if counting:
-            self.progress.accepted_rows = store.accepted_rows(recipe, plan_id)
         following = Following(flow, reader, self.progress, count_accepted=counting)
+        if counting:
+            store.apply_with([], following.recount)
         self._journal = Journal(store, following, self._take, self._look_whether_all_is_done, self._stop)
         self._lanes = {name: self._lane(name, teacher) for name, teacher in recipe.asked_teachers.items()}
         self._group: asyncio.TaskGroup | None = None

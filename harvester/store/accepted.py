@@ -6,20 +6,38 @@ from itertools import chain
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, case, func, select
 
 from harvester.recipe import REPAIR, Recipe
+from harvester.records import RuleDigests
+from harvester.selection import decide
+from harvester.store import trees
 from harvester.store.events import Event, Judged, Known, Unanswered
 from harvester.store.paging import chunks
 from harvester.store.schema import outcomes, rows
 
 
-def accepted_rows(connection: Connection, recipe: Recipe, plan_id: int) -> int:
-    """The accepted rows of train of the step that has the last word; where it selects, one of each group."""
-    return int(connection.execute(_count(recipe, plan_id)).scalar_one())
+def accepted_rows(connection: Connection, recipe: Recipe, plan_id: int, rules: RuleDigests) -> int:
+    """The rows of train that a dataset would have now, all being judged by these rules."""
+    return _counted(connection, recipe, plan_id, rules)
 
 
-def accepted_of(connection: Connection, recipe: Recipe, plan_id: int, positions: Iterable[int]) -> int:
+def accepted_of(
+    connection: Connection, recipe: Recipe, plan_id: int, rules: RuleDigests, positions: Iterable[int]
+) -> int:
     """The same of the seeds at these places alone: the cost is that of their rows."""
-    counts = (connection.execute(_count(recipe, plan_id, some)).scalar_one() for some in chunks(positions))
-    return sum(int(count) for count in counts)
+    return sum(_counted(connection, recipe, plan_id, rules, some) for some in chunks(positions))
+
+
+def _counted(
+    connection: Connection, recipe: Recipe, plan_id: int, rules: RuleDigests, positions: Sequence[int] | None = None
+) -> int:
+    last = recipe.last_word
+    if not any(map(recipe.competes, recipe.ancestors(last))):
+        return int(connection.execute(_count(recipe, plan_id, positions)).scalar_one())
+    # A group may be decided anew: what was made from the row that it took before goes on no more.
+    found = 0
+    for tree in trees.every(connection, plan_id, rules, split="train", positions=positions):
+        reasons = decide(recipe, tree, final=True)
+        found += sum(reasons[node.id] is None for node in tree if node.step in last.row_names)
+    return found
 
 
 def touched(connection: Connection, plan_id: int, events: Iterable[Event]) -> set[int]:
@@ -33,7 +51,8 @@ def touched(connection: Connection, plan_id: int, events: Iterable[Event]) -> se
     return set(chain.from_iterable(found))
 
 
-def _count(recipe: Recipe, plan_id: int, positions: Sequence[int] | None = None) -> Select[int]:
+def _count(recipe: Recipe, plan_id: int, positions: Sequence[int] | None) -> Select[int]:
+    """Of the step that has the last word, where rows compete in no other; where it selects, one of each group."""
     last = recipe.last_word
     its = [
         rows.c.plan_id == plan_id,

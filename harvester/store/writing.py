@@ -11,10 +11,8 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from harvester.recipe import Recipe
 from harvester.records import Json, digest
 from harvester.store import curations
-from harvester.store.accepted import accepted_rows
 from harvester.store.applying import utc_now, write
 from harvester.store.conditions import in_plan
 from harvester.store.curations import Dropped
@@ -223,11 +221,6 @@ class StoreWriter:
             query = query.where(spending.c.run_id == run_id)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
-
-    def accepted_rows(self, recipe: Recipe, plan_id: int) -> int:
-        """How many rows of train a dataset of the plan would have now."""
-        with self._transaction() as connection:
-            return accepted_rows(connection, recipe, plan_id)
 
     def all_judged(self, run_id: int, rules: str) -> None:
         """Note that every row of its plan that a run answered was judged by these rules."""

@@ -4,22 +4,25 @@ import json
 import random
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harvester.catching_up import catch_up
+from harvester.collecting import teacher_terms
+from harvester.exporting import export
 from harvester.flowing import Flow
 from harvester.following import Following
 from harvester.planning import ensure_plan
 from harvester.progress import Progress
 from harvester.recipe import Recipe
 from harvester.records import Outcome
-from harvester.selection import decide
-from harvester.store import StoreReader, StoreWriter, trees
+from harvester.store import StoreReader, StoreWriter
 from harvester.store.accepted import accepted_rows
 from harvester.store.events import Event, Judged, Replied, Unanswered
 from harvester.store.writing import Pending
@@ -35,6 +38,7 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
     "a judge of a judge selects": [DRAFT, GRADE, {**GRADE, "name": "again", "select": "best_of_n"}],
     "revised": [DRAFT, {**GRADE, "select": "best_of_n"}, {"name": "final", "kind": "revise", "samples": 2}],
     "new seeds": [{"name": "think", "kind": "expand"}, DRAFT],
+    "one of a group revised": [DRAFT, {"name": "final", "kind": "revise"}],
     "followed": [DRAFT, GRADE | {"select": "best_of_n"}, {"name": "more", "kind": "expand", "prompt": "title.j2"}],
 }
 VERDICTS = ['{"reason": "", "score": 1}', '{"reason": "", "score": 3}', '{"reason": "", "score": 4}', "fine"]
@@ -53,6 +57,7 @@ def write_recipe(folder: Path, steps: Sequence[dict[str, Any]], seeds: int) -> R
     sampling = {"seed": 0, "max_tokens": 5}
     teacher = {"base_url": "http://localhost:9/v1", "local": True, "model": "m", "sampling": sampling}
     recipe = {"name": "r", "teacher": teacher, "seeds": {"path": "s.jsonl"}, "steps": whole}
+    recipe["terms"] = {"teacher": {"license": "Apache-2.0"}}
     (folder / "recipe.yaml").write_text(json.dumps(recipe))
     for step in steps:
         (folder / f"{step['name']}.j2").write_text(f"{step['name']} {{{{ text }}}} {{{{ steps | default('') }}}}")
@@ -70,13 +75,17 @@ class Run:
         flow = Flow.of(recipe, self.plan_id)
         catch_up(store, flow)
         self.rules, self.run_id = flow.rules, store.begin_run(self.plan_id, "r", None)
-        self.teacher_id = store.teacher_id(name="teacher", provider="p", identity="i", terms={}, price=None)
-        self.progress = Progress("r", 0, accepted_rows=self.recount())
+        self.teacher_id = store.teacher_id(name="teacher", provider="p", identity="i", terms=self.terms(), price=None)
+        self.progress = Progress("r", 0)
         self.following = Following(flow, StoreReader(store.engine, store.path), self.progress, count_accepted=True)
+        store.apply_with([], self.following.recount)
+
+    def terms(self) -> dict[str, Any]:
+        return asdict(teacher_terms(self.recipe)["teacher"])
 
     def recount(self) -> int:
         with self.store.engine.begin() as connection:
-            return accepted_rows(connection, self.recipe, self.plan_id)
+            return accepted_rows(connection, self.recipe, self.plan_id, self.rules.digests)
 
     def commit(self, events: Sequence[Event]) -> None:
         """One group, and those that follow from it."""
@@ -92,7 +101,7 @@ class Run:
 
     def answer(self, pending: Pending) -> Event:
         if self.chance.random() < 0.1:
-            return Unanswered(pending.request_id, "no", 1, again=False)
+            return Unanswered(pending.request_id, "no", 1, again=self.chance.random() < 0.7)
         step = json.loads(pending.body)["messages"][0]["content"].split()[0]
         return self.reply(pending, self.chance.choice(ANSWERS[step]))
 
@@ -125,15 +134,10 @@ class Run:
             [Judged(row, self.rules.of_step(step), one) for (row, step, _), one in zip(changed, outcomes, strict=True)]
         )
 
-    def going_on(self) -> int:
-        """The rows that the selection lets through at last."""
-        found = 0
-        for position in range(SEEDS):
-            with self.store.engine.begin() as connection:
-                nodes = trees.nodes(connection, self.plan_id, position, self.rules.digests)
-            reasons = decide(self.recipe, nodes, final=True)
-            found += sum(reasons[node.id] is None for node in nodes if node.step in self.recipe.last_word.row_names)
-        return found
+    def exported(self) -> int:
+        """The rows of train of a dataset that is written now."""
+        export(self.recipe, self.store.path.parent / "out")
+        return sum(pq.read_table(path).num_rows for path in (self.store.path.parent / "out/data").glob("train*"))
 
 
 SEEDS = 3
@@ -148,9 +152,10 @@ def test_the_running_count_is_the_recount(steps: list[dict[str, Any]], chance: r
         recipe = write_recipe(folder, steps, SEEDS)
         with StoreWriter.open(folder / "harvest.db") as store:
             Run(store, recipe, chance).ask(groups=3)
-            resumed = Run(store, recipe, chance)
-            resumed.ask(groups=1000)
-            assert resumed.recount() == resumed.going_on()
+            for _ in range(2):  # what ran out of attempts is asked again: groups are decided anew
+                resumed = Run(store, recipe, chance)
+                resumed.ask(groups=1000)
+            assert resumed.recount() == resumed.exported()
             resumed.judge_otherwise()
             # One more sample of each: groups are decided again, and rows of the plan before come back into this one.
             more = write_recipe(folder, [{**one, "samples": 4} if one is steps[0] else one for one in steps], SEEDS)
@@ -200,7 +205,7 @@ def steps_of_a_commit(folder: Path, steps: Sequence[dict[str, Any]], seeds: int)
     return done[0]
 
 
-@pytest.mark.parametrize("steps", [RECIPES["every row"], RECIPES["one of a group"]], ids=["all", "first_accepted"])
-def test_what_it_costs_does_not_grow_with_the_store(tmp_path: Path, steps: list[dict[str, Any]]) -> None:
-    few, many = (steps_of_a_commit(tmp_path, steps, seeds) for seeds in (50, 1000))
+@pytest.mark.parametrize("name", ["every row", "one of a group", "one of a group revised"])
+def test_what_it_costs_does_not_grow_with_the_store(tmp_path: Path, name: str) -> None:
+    few, many = (steps_of_a_commit(tmp_path, RECIPES[name], seeds) for seeds in (50, 1000))
     assert many < few * 1.1

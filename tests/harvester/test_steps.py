@@ -538,6 +538,31 @@ def test_accept_counts_groups_that_a_judge_selects_from(three: Any, provider: An
     assert audit(three.path / "harvest.db").problems == ()
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_accept_counts_nothing_that_was_made_from_an_answer_no_longer_taken(
+    three: Any, provider: Any, judged: bool
+) -> None:
+    """The first or the best sample of each question is out of attempts in the first run, and comes in the second."""
+    three.data["teacher"] |= {"max_attempts": 1}
+    three.data["teacher"]["sampling"]["seed"] = 0
+    three.data["steps"][0]["samples"] = 2
+    three.data["steps"][1]["select"] = "best_of_n"
+    if not judged:
+        del three.data["steps"][1]
+        three.write("final.j2", "final {{ steps.draft.text }}")
+    three.save()
+    late = [0]
+    provider.script = lambda body, _: (503, {}, b"{}") if [body["seed"]] == late and step_of(body) == "draft" else None
+    provider.answer = by_step(
+        draft=lambda body: f"number {body['seed']}",
+        grade=lambda body: json.dumps({"reason": "", "score": 5 - int(last_line(body).split()[-1])}),
+        final=last_line,
+    )
+    run(three)
+    late.clear()
+    assert run(three, accept=10_000).accepted_rows == len(exported(three)) == SEEDS
+
+
 def test_what_takes_long_to_check_is_not_run_again_by_an_export(folder: Any, provider: Any) -> None:
     folder.write("judge.py", "import pathlib\n\ndef count(answer, seed):\n    return 'answer' in answer, 'no'\n")
     folder.data["steps"][0]["verify"] = {"python": "judge:count"}
@@ -692,7 +717,7 @@ def demanding(folder: Any, steps: list[str], pattern: str) -> Recipe:
     """A recipe whose last step's answers must match, its other steps as they are."""
     folder.write("last.j2", "last {{ text }}")
     folder.write("draft.j2", "draft {{ text }}")
-    of_steps = [{"name": name, "prompt": f"{name}.j2"} for name in steps]
+    of_steps: list[dict[str, Any]] = [{"name": name, "prompt": f"{name}.j2"} for name in steps]
     of_steps[-1] |= {"verify": {"regex": {"pattern": pattern}}}
     folder.data["steps"] = of_steps
     folder.save()
