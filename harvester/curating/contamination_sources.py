@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from harvester.curating.held_out_runs import is_long
 from harvester.errors import BadInput
 from harvester.recipe import Recipe
 from harvester.recipe.curation import Benchmark
@@ -13,7 +14,9 @@ FIELD = "curate.decontaminate"
 
 
 def held_out_texts(recipe: Recipe, named: Sequence[str | Benchmark] | None) -> Iterator[tuple[str, str, str]]:
-    """(source, line or row or chunk, text) of every text of the held-out items, those of `reference` too.
+    """(source, line or row or chunk, text) of every text of the held-out items, and the long ones of `reference`.
+
+    A short one is the name of a class, or an answer such as many a row may have.
 
     Args:
         recipe: whose folder the paths are relative to.
@@ -41,5 +44,7 @@ def _texts(recipe: Recipe, spec: Seeds, where: str, fields: Sequence[str]) -> It
             raise BadInput(
                 f"{source}: {source.unit} {number}: has no {missing[0]!r}, which {where}.fields names; it has {known}"
             )
-        for text in texts_in({name: data[name] for name in fields} if fields else data):
-            yield source.name, str(number), text
+        for name in fields or data:
+            for text in texts_in(data[name]):
+                if name != "reference" or is_long(text):
+                    yield source.name, str(number), text

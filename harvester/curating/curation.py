@@ -15,7 +15,7 @@ from harvester.curating.findings import findings
 from harvester.curating.looking import Executor, here
 from harvester.curating.reporting import write_report
 from harvester.curating.row_filters import row_filters
-from harvester.curating.spool import Left, Spool, light
+from harvester.curating.spool import Left, Spool, light, sample
 from harvester.errors import StoreUnusable
 from harvester.exporting.columns import Columns
 from harvester.exporting.lineages import lineages
@@ -79,7 +79,8 @@ def look(recipe: Recipe, spool: Path, executor: Executor = here) -> Curated:
         BadInput: as `curate`.
     """
     named = recipe.curate.decontaminate
-    contamination = Contamination.from_texts(held_out_texts(recipe, named)) if named or recipe.heldout else None
+    on = recipe.heldout is not None if named is None else bool(named)
+    contamination = Contamination.from_texts(held_out_texts(recipe, named), sample(spool)) if on else None
     filters = row_filters(recipe.curate, contamination)
     protected = {id_ for id_, _, _, is_protected in light(spool) if is_protected}
     found: dict[int, Dropped] = {}

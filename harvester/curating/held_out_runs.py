@@ -2,12 +2,13 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from harvester.curating.held_out_contexts import MOST_COMPARED, Contexts
 from harvester.curating.word_grams import U64, Numbers, Words, grams, words
 
 WORDS = 13
@@ -16,8 +17,10 @@ LEAST_WORDS = 5
 WHOLE_LETTERS = 2
 """Letters that count as a word where a script has no spaces."""
 
+COMMON_CONTEXTS = 3
+"""A run in so many items of a source that are different things is no item's own text."""
 COMMON_ITEMS, COMMON_SHARE = 5, 0.2
-"""A run in so many items, and in more than this share of a source's, is boilerplate."""
+"""So is one in so many items that differ at all, and in more than this share of a source's."""
 COMMON_SHORT = 3
 """So many items with one short text: a label or a stock phrase."""
 
@@ -26,6 +29,9 @@ TABLE_ENTRIES = 16
 
 RUN, SHORT, TINY = "run", "short", "tiny"
 """Of a long text, all of a shorter one, and all of one that is too short to be looked for inside of others."""
+
+Key = tuple[str, int]
+"""(kind, number of words)."""
 
 
 class Item(NamedTuple):
@@ -49,44 +55,102 @@ class Runs:
 
     def __init__(self, hashes: U64, items: Numbers) -> None:
         """With hashes in rising order, and for each the first item that has it."""
-        self._hashes, self._items = hashes, items
+        self.hashes, self._items = hashes, items
         bits = (TABLE_ENTRIES * len(hashes)).bit_length()
         self._last_bits = np.uint64((1 << bits) - 1)
         self._table = np.zeros(1 << bits, np.bool_)
         self._table[hashes & self._last_bits] = True
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self.hashes)
 
     def find(self, hashes: U64) -> tuple[int, int] | None:
         """(place, item) of the first of some hashes that is one of these."""
+        among, own = self.places(hashes)
+        return (int(among[0]), int(self._items[own[0]])) if len(own) else None
+
+    def places(self, hashes: U64) -> tuple[Numbers, Numbers]:
+        """Of the hashes that are one of these: their places among the given ones, and among these."""
         maybe = np.flatnonzero(self._table[hashes & self._last_bits])
-        at = self._hashes.searchsorted(hashes[maybe])
-        hits = np.flatnonzero(self._hashes.take(at, mode="clip") == hashes[maybe])
-        return (int(maybe[hits[0]]), int(self._items[at[hits[0]]])) if len(hits) else None
+        at = self.hashes.searchsorted(hashes[maybe])
+        is_hit = self.hashes.take(at, mode="clip") == hashes[maybe]
+        return maybe[is_hit], at[is_hit]
 
 
 class HeldOut:
-    """The runs to look for, by their kind and number of words."""
+    """Held-out texts, and what of them is their own."""
 
     def __init__(self, texts: Iterable[tuple[str, str, str]]) -> None:
         """From (source, item, text), any number of texts for an item."""
         numbers: dict[Item, int] = {}
-        noted: defaultdict[tuple[str, int], _Noted] = defaultdict(_Noted)
+        self._noted: defaultdict[Key, _Noted] = defaultdict(_Noted)
+        self._contexts = Contexts()
         for source, item, text in texts:
             number = numbers.setdefault(Item(source, item), len(numbers))
             found = words([text])
+            self._contexts.note(number, found)
             kind, many = _kind(found)
             if many:
                 hashes, _ = grams(found, many)
-                noted[kind, many].hashes.frombytes(hashes.tobytes())
-                noted[kind, many].items.extend([number] * len(hashes))
-                noted[kind, many].sizes.append(len(hashes))
+                noted = self._noted[kind, many]
+                noted.hashes.frombytes(hashes.tobytes())
+                noted.items.extend([number] * len(hashes))
+                noted.sizes.append(len(hashes))
         self.items = list(numbers)
         sources: dict[str, int] = {}
-        source_of_item = np.array([sources.setdefault(item.source, len(sources)) for item in self.items], np.int64)
-        made = {(kind, many): _runs(kind, many, one, source_of_item) for (kind, many), one in noted.items()}
-        self.runs = {kind: runs for kind, runs in made.items() if len(runs)}
+        self._sources = np.array([sources.setdefault(item.source, len(sources)) for item in self.items], np.int64)
+
+    def runs(self, shared: Mapping[Key, U64] | None = None) -> dict[Key, Runs]:
+        """The runs to look for, by their kind and number of words.
+
+        Args:
+            shared: hashes of runs that are no item's own text for another reason.
+        """
+        made = {key: self._runs(key, one, (shared or {}).get(key)) for key, one in self._noted.items()}
+        return {key: runs for key, runs in made.items() if len(runs)}
+
+    def _runs(self, key: Key, noted: _Noted, shared: U64 | None) -> Runs:
+        """The runs of one kind and length that are neither common nor mostly so."""
+        kind, many = key
+        hashes, items = np.frombuffer(noted.hashes, np.uint64), np.frombuffer(noted.items, np.int64)
+        if kind == RUN:
+            items = self._contexts.first_equal(self._sources)[items]
+        order = np.lexsort((items, hashes))
+        hashes, items = hashes[order], items[order]
+        first = np.append(True, (hashes[1:] != hashes[:-1]) | (items[1:] != items[:-1]))  # once for each item
+        hashes, items = hashes[first], items[first]
+        own, firsts, run = np.unique(hashes, return_index=True, return_inverse=True)
+        kept = np.ones(len(own), np.bool_) if shared is None else ~np.isin(own, shared)
+        kept[self._common(kind, run, items)] = False
+        if kind == RUN and not kept.all():
+            kept &= np.isin(own, _apart(noted, own[~kept], many))
+        return Runs(own[kept], items[firsts][kept])
+
+    def _common(self, kind: str, run: Numbers, items: Numbers) -> Numbers:
+        """Numbers of the runs that many items of a source have in common."""
+        sources = int(self._sources.max()) + 1
+        in_source = run * sources + self._sources[items]
+        items = items[np.argsort(in_source, kind="stable")]
+        which, times = np.unique(in_source, return_counts=True)
+        if kind != RUN:
+            common = times >= COMMON_SHORT
+            return np.unique(which[common] // sources)
+        share = times / np.bincount(self._sources)[which % sources]
+        common = (times >= COMMON_ITEMS) & (share > COMMON_SHARE)
+        begins = np.cumsum(times) - times
+        known: dict[tuple[int, ...], bool] = {}  # the runs of an instruction have the same items
+        for place in np.flatnonzero((times >= COMMON_CONTEXTS) & ~common).tolist():
+            begin = int(begins[place])
+            having = tuple(items[begin : begin + min(int(times[place]), MOST_COMPARED)].tolist())
+            if having not in known:
+                known[having] = self._contexts.are(COMMON_CONTEXTS, having)
+            common[place] = known[having]
+        return np.unique(which[common] // sources)
+
+
+def is_long(text: str) -> bool:
+    """Whether runs of a text are looked for, and not all of it."""
+    return _kind(words([text]))[0] == RUN
 
 
 def _kind(found: Words) -> tuple[str, int]:
@@ -96,28 +160,6 @@ def _kind(found: Words) -> tuple[str, int]:
     if many >= WORDS * scale:
         return RUN, WORDS * scale
     return (SHORT if many >= LEAST_WORDS * scale else TINY), many
-
-
-def _runs(kind: str, many: int, noted: _Noted, source_of_item: Numbers) -> Runs:
-    """The runs of one kind and length that are neither common nor mostly so."""
-    hashes, items = np.frombuffer(noted.hashes, np.uint64), np.frombuffer(noted.items, np.int64)
-    order = np.lexsort((items, hashes))
-    hashes, items = hashes[order], items[order]
-    first = np.append(True, (hashes[1:] != hashes[:-1]) | (items[1:] != items[:-1]))  # once for each item
-    hashes, items = hashes[first], items[first]
-    own, firsts, run = np.unique(hashes, return_index=True, return_inverse=True)
-    sources = int(source_of_item.max()) + 1
-    in_source, times = np.unique(run * sources + source_of_item[items], return_counts=True)
-    if kind == RUN:
-        share = times / np.bincount(source_of_item)[in_source % sources]
-        common = (times >= COMMON_ITEMS) & (share > COMMON_SHARE)
-    else:
-        common = times >= COMMON_SHORT
-    kept = np.ones(len(own), np.bool_)
-    kept[in_source[common] // sources] = False
-    if kind == RUN and not kept.all():
-        kept &= np.isin(own, _apart(noted, own[~kept], many))
-    return Runs(own[kept], items[firsts][kept])
 
 
 def _apart(noted: _Noted, common: U64, many: int) -> U64:

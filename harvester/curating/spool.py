@@ -13,6 +13,7 @@ from harvester.curating.examples import Candidate
 from harvester.records import canonical
 
 BATCH = 1000
+SAMPLED_BATCHES = 20
 AS_JSON = ("seed", "reference")
 SCHEMA = pa.schema(
     [
@@ -80,6 +81,14 @@ def light(path: Path) -> Iterator[tuple[int, str, bool, bool]]:
     for batch in batches(path):
         columns = [batch.column(name).to_pylist() for name in ("id", "split", "kept", "protected")]
         yield from zip(*columns, strict=True)
+
+
+def sample(path: Path) -> Iterator[Example]:
+    """Examples from all over a spool: all of a small one, of a large one some 20,000."""
+    many = how_many_batches(path)
+    for number in range(0, many, -(-many // SAMPLED_BATCHES)):
+        for batch in batches(path, number, number + 1):
+            yield from (candidate.example for candidate in candidates_in(batch))
 
 
 class Left:

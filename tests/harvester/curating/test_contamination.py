@@ -94,11 +94,52 @@ def test_an_instruction_that_many_items_share_is_not_looked_for_but_their_own_te
     assert held_out.look(row(1, f"{instruction}\n{prose(7, 30)}")) is not None
 
 
-@pytest.mark.parametrize(("items", "of_all", "drops"), [(4, 4, True), (5, 5, False), (5, 25, True), (6, 25, False)])
-def test_boilerplate_is_what_five_items_and_more_than_a_fifth_share(items: int, of_all: int, drops: bool) -> None:
+@pytest.mark.parametrize(("items", "of_all", "drops"), [(2, 2, True), (3, 3, False), (2, 99, True), (3, 99, False)])
+def test_what_three_different_items_share_is_no_item_s_own(items: int, of_all: int, drops: bool) -> None:
     shared = prose("shared", 20)
     texts = [f"{shared} {prose(n, 20)}" if n < items else prose(n, 20) for n in range(of_all)]
     assert (of(*texts).look(row(1, shared)) is not None) == drops
+    assert all(of(*texts).look(row(1, text)) is not None for text in texts)
+
+
+def test_each_of_several_instructions_is_shared_whether_it_is_a_field_or_a_part_of_one() -> None:
+    instructions = [prose(f"instruction {n}", 20) for n in range(6)]
+    items = [(str(n), instructions[n % 6], prose(n, 11)) for n in range(24)]
+    fields = [("a.jsonl", item, text) for item, *both in items for text in both]
+    whole = [("a.jsonl", item, f"{instruction} {own}") for item, instruction, own in items]
+    for texts in (fields, whole):
+        held_out = Contamination.from_texts(texts)
+        assert [n for n in range(24) if held_out.look(row(n, f"{instructions[n % 6]} {prose(-n - 1, 11)}"))] == []
+        assert all(held_out.look(row(1, f"{instruction} {own}")) for _, instruction, own in items)
+
+
+@pytest.mark.parametrize("copies", [2, 4, 9])
+@pytest.mark.parametrize("form", ["{text}", "{text} Number {n}.", "{text} {more}"])
+def test_an_item_of_which_a_set_holds_near_copies_is_found(copies: int, form: str) -> None:
+    text = prose("copied", 60)
+    near = [form.format(text=text, n=n, more=prose("more", 10 * n)) for n in range(copies)]
+    held_out = of(*near, *[prose(n, 30) for n in range(50)])
+    assert held_out.look(row(1, text)) is not None
+
+
+def test_copies_with_names_of_their_own_are_one_thing() -> None:
+    text = prose("copied", 30)
+    texts = [("a.jsonl", str(n), one) for n in range(3) for one in (f"question {n}", text)]
+    assert Contamination.from_texts(texts).look(row(1, text)) is not None
+
+
+def test_an_instruction_of_the_rows_is_not_looked_for_though_a_small_set_has_it_once() -> None:
+    instructions = [prose("instruction", 20), prose("short instruction", 6)]
+    held = [("a.jsonl", str(n), text) for n in range(2) for text in (instructions[n], prose(n, 11))]
+    rows = [row(n, f"{instructions[n % 2]} {prose(-n - 1, 11)}") for n in range(60)]
+    copies = [row(100 + n, f"{instructions[n]} {prose(n, 11)}") for n in range(2)]
+    held_out = Contamination.from_texts(held, [*rows, *copies])
+    assert [one.row_id for one in [*rows, *copies] if held_out.look(one)] == ["r100", "r101"]
+
+
+def test_an_item_that_a_prompt_with_many_answers_holds_is_found() -> None:
+    rows = [row(n, QUESTION, prose(n, 20)) for n in range(50)]
+    assert Contamination.from_texts([("a.jsonl", "1", QUESTION)], rows).look(rows[0]) is not None
 
 
 @pytest.mark.parametrize("form", ["{instruction} {own}", "{own} {instruction}"])

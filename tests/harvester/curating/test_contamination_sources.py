@@ -28,18 +28,29 @@ def lines(*values: object) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
 
+LONG = "a b c d e f g h i j k l m"
+
+
 def test_the_recipes_held_out_seeds_where_nothing_is_named(folder: Any, texts: Callable[..., Texts]) -> None:
     assert texts(default=True) == []
-    folder.write("held.jsonl", lines({"text": "one", "n": 4}, {"text": "two", "reference": {"names": ["Ada", "Alan"]}}))
+    folder.write("held.jsonl", lines({"text": "one", "n": 4}, {"text": "two", "reference": {"names": [LONG]}}))
     folder.data["heldout"] = {"path": "held.jsonl"}
     folder.save()
     assert texts(default=True) == [
         ("held.jsonl", "1", "one"),
         ("held.jsonl", "2", "two"),
-        ("held.jsonl", "2", "Ada"),
-        ("held.jsonl", "2", "Alan"),
+        ("held.jsonl", "2", LONG),
     ]
     assert texts() == []
+
+
+def test_the_names_of_classes_and_short_answers_in_a_reference_are_not_looked_for(
+    folder: Any, texts: Callable[..., Texts]
+) -> None:
+    labels = ["Refund", "Card payment fee was charged twice", LONG[:-2]]
+    folder.write("held.jsonl", lines(*({"text": "one", "reference": label} for label in labels)))
+    assert [text for _, _, text in texts("held.jsonl")] == ["one"] * 3
+    assert [text for _, _, text in texts(Benchmark(path="held.jsonl", fields=("reference",)))] == []
 
 
 def test_files_and_benchmarks_in_their_order(folder: Any, texts: Callable[..., Texts]) -> None:
