@@ -11,6 +11,7 @@ from harvester.budget import worst_case_nusd
 from harvester.catching_up import catch_up, rejudge
 from harvester.errors import BadInput, StoreUnusable
 from harvester.flowing import Flow, leads_on
+from harvester.foreseeing import require_student_fits
 from harvester.judging import Rules
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
@@ -89,6 +90,7 @@ async def collect(recipe: Recipe, store: Path | None = None, options: Options | 
         TeacherUnusable: authentication, quota, unreachable; running again goes on.
         StoreUnusable: locked, unwritable, newer schema, corrupt.
     """
+    require_student_fits(recipe)
     async with ran(recipe, store, options, lambda writer: ensure_plan(writer, recipe)) as (_, _, progress):
         return progress
 

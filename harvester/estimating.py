@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from harvester.budget import worst_case_tokens
-from harvester.errors import BadInput
-from harvester.exporting.columns import student_template
-from harvester.foreseeing import StandIn, foreseen, new_seeds_at_least_and_most
+from harvester.foreseeing import SHOWN, foreseen, new_seeds_at_least_and_most, render_student
 from harvester.pricing import usd
 from harvester.prompting import Prompter
 from harvester.recipe import SEEDS, Recipe, Step
-from harvester.records import Json, Message, Seed
+from harvester.records import Message, Seed
 from harvester.secrets_in_seeds import Scan, Secret
-from harvester.seeds import read_seeds
-from harvester.verify import seed_fields
+from harvester.seed_fields import KindFields, require_fields
+from harvester.seeds import read_seeds, telling_where
+from harvester.seeds_in_common import InCommon
+from harvester.templating import student_template
 
-SHOWN = 3
 LOW_BYTES_PER_TOKEN = 5
 """English has four to five bytes a token: the low end of a guess."""
 LOW_OUTPUT_SHARE = 0.1
@@ -56,6 +55,7 @@ class Estimate:
     prompts: tuple[list[Message], ...]  # of the first step
     steps: tuple[StepEstimate, ...]
     secrets: tuple[Secret, ...]  # in the prompts; `secrets_in_seeds.require_none` refuses them
+    warnings: tuple[str, ...]  # what would spoil the dataset, though it can be collected
 
 
 def estimate(recipe: Recipe) -> Estimate:
@@ -68,21 +68,22 @@ def estimate(recipe: Recipe) -> Estimate:
     """
     sums = {step.name: _Sum(Prompter(recipe, step)) for step in recipe.steps}
     seeds, splits, scan = 0, set[str](), Scan(recipe)
-    student = student_template(recipe)
-    for seed in read_seeds(recipe):
+    student, in_common, kinds = student_template(recipe), InCommon(recipe), KindFields(recipe)
+    for position, seed in enumerate(read_seeds(recipe)):
         seeds += 1
         if seed.split not in splits:
             splits.add(seed.split)
-            _require_fields(recipe, seed)
-        for step in recipe.steps:
-            messages = sums[step.name].add(recipe, step, seed)
-            if recipe.read_by(step) == SEEDS:
-                scan.look(seed, messages)
-        if student and len(recipe.steps) == 1:
-            student.render(seed.data)
-        elif student and seeds <= SHOWN:
-            fields = {name: StandIn(name) for name in student.names}
-            student.render({**fields, **seed.data, "steps": _every_step(recipe)})
+            require_fields(recipe, seed)
+        in_common.look(seed)
+        kinds.look(seed)
+        with telling_where(recipe, position):
+            for step in recipe.steps:
+                messages = sums[step.name].add(recipe, step, seed)
+                if recipe.read_by(step) == SEEDS:
+                    scan.look(seed, messages)
+            if student and (len(recipe.steps) == 1 or seeds <= SHOWN):
+                render_student(recipe, student, seed)
+    kinds.require()
     steps = tuple(_estimated(recipe, step, sums) for step in recipe.steps)
     return Estimate(
         seeds=seeds,
@@ -93,6 +94,7 @@ def estimate(recipe: Recipe) -> Estimate:
         prompts=steps[0].prompts,
         steps=steps,
         secrets=scan.found,
+        warnings=in_common.warnings,
     )
 
 
@@ -117,10 +119,6 @@ class _Sum:
         if len(self.prompts) < SHOWN:
             self.prompts.append(messages)
         return messages
-
-
-def _every_step(recipe: Recipe) -> dict[str, Json]:
-    return {step.name: StandIn(step.name) for step in recipe.steps}
 
 
 def _estimated(recipe: Recipe, step: Step, sums: Mapping[str, _Sum]) -> StepEstimate:
@@ -175,19 +173,3 @@ def _added(ranges: Sequence[tuple[N, N] | None]) -> tuple[N, N] | None:
         return None
     lows, highs = zip(*known, strict=True)
     return sum(lows), sum(highs)
-
-
-def _require_fields(recipe: Recipe, first: Seed) -> None:
-    """Refuse a verifier that compares answers with a field which the seeds do not have."""
-    for step in recipe.steps:
-        if recipe.has_new_seeds(step):
-            continue
-        for setting, name in seed_fields(recipe.demands(step).verify):
-            text = setting.endswith(".source")
-            fields = {name: value for name, value in first.data.items() if isinstance(value, str) or not text}
-            if name not in fields:
-                kind, own = " text" if text else "", ", ".join(fields) or "it has none"
-                raise BadInput(
-                    f"{recipe.where(step)}.verify.{setting}: the first seed of {first.split} has no{kind} field"
-                    f" {name!r}; name one of its own: {own}"
-                )

@@ -1,14 +1,19 @@
 """What can be said of later steps before anything was answered: stand-ins for texts, bounds for numbers of seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from harvester.errors import BadInput
 from harvester.prompting import Prompter
 from harvester.recipe import Recipe, Step
 from harvester.recipe.functions import named
-from harvester.records import Json, Request
+from harvester.records import Json, Request, Seed
+from harvester.seeds import read_seeds, telling_where
+from harvester.templating import Template, student_template
 
+SHOWN = 3
+"""So many seeds stand for the others."""
 NEW_SEEDS = 10
 """That an expanding reply is taken to hold at most, where no schema tells."""
 
@@ -23,11 +28,15 @@ class StandIn(dict[str, Any]):
         super().__init__()
         self._name = name
 
-    def __missing__(self, key: str) -> "StandIn":
+    def __getitem__(self, key: object) -> "StandIn":
         return StandIn(f"{self._name}.{key}")
 
+    def __call__(self, *arguments: object) -> "StandIn":  # noqa: ARG002 - any
+        """What a method of it, such as a text's `strip`, will return."""
+        return self
+
     def __str__(self) -> str:
-        return f"{OPEN}{self._name}{CLOSE}"
+        return _quoted(self._name)
 
     def __bool__(self) -> bool:
         return True
@@ -40,9 +49,7 @@ def foreseen(recipe: Recipe, step: Step, prompter: Prompter, seed: Mapping[str, 
         BadInput: the template is wrong.
     """
     steps = {one.name: _said(one.name) for one in recipe.ancestors(step)}
-    fields = dict(seed)
-    if recipe.has_new_seeds(step):
-        fields = {name: StandIn(name) for name in prompter.template.names - set(seed) - {"steps"}} | fields
+    fields = _fields(recipe, step, prompter.template.names, seed)
     try:
         return prompter.requests({**fields, "steps": steps} if steps else fields)
     except BadInput:
@@ -51,6 +58,35 @@ def foreseen(recipe: Recipe, step: Step, prompter: Prompter, seed: Mapping[str, 
         # A function may do with an answer what no stand-in bears.
         unknown = StandIn(f"what {named(step.prompt)} makes of answers")
         return prompter.ask([{"role": "user", "content": str(unknown)}])
+
+
+def require_student_fits(recipe: Recipe) -> None:
+    """Refuse a template of the student's view that the first seeds show to be wrong: an export would find it too late.
+
+    Of several steps nothing is said here: a template may do with an answer what no stand-in bears, and `estimate`
+    shows that without standing in the way.
+
+    Raises:
+        BadInput: it is wrong, or a seed is.
+    """
+    template = student_template(recipe)
+    if template and len(recipe.steps) == 1:
+        for position, seed in enumerate(islice(read_seeds(recipe), SHOWN)):
+            with telling_where(recipe, position):
+                render_student(recipe, template, seed)
+
+
+def render_student(recipe: Recipe, template: Template, seed: Seed) -> None:
+    """Render the student's view of a seed, as far as it can be foreseen.
+
+    Raises:
+        BadInput: the template is wrong.
+    """
+    last = recipe.answer_step
+    context = _fields(recipe, last, template.names, seed.data)
+    if len(recipe.steps) > 1:
+        context["steps"] = {one.name: _said(one.name) for one in (*recipe.ancestors(last), last)}
+    template.render(context)
 
 
 def new_seeds_at_least_and_most(schema: Mapping[str, Any] | None) -> tuple[int, int]:
@@ -70,6 +106,17 @@ def new_seeds_at_least_and_most(schema: Mapping[str, Any] | None) -> tuple[int, 
     return min(least, most), most
 
 
+def _fields(recipe: Recipe, step: Step, read: Collection[str], seed: Mapping[str, Json]) -> dict[str, Json]:
+    """A seed's fields; of a seed that will be made only later also what is read of it."""
+    if not recipe.has_new_seeds(step):
+        return dict(seed)
+    return {name: StandIn(name) for name in set(read) - {"steps"}} | dict(seed)
+
+
 def _said(name: str) -> dict[str, Json]:
-    texts = {field: StandIn(f"{name}.{field}") for field in ("text", "reasoning", "reason", "json")}
-    return {**texts, "score": 0}
+    texts = {field: _quoted(f"{name}.{field}") for field in ("text", "reasoning", "reason")}
+    return {**texts, "json": StandIn(f"{name}.json"), "score": 0}
+
+
+def _quoted(name: str) -> str:
+    return f"{OPEN}{name}{CLOSE}"

@@ -9,7 +9,7 @@ from harvester.judging import rules_digest
 from harvester.prompting import Prompter
 from harvester.recipe import SEEDS, Recipe, Step
 from harvester.records import Asked, Json, Origin, digest
-from harvester.seeds import files_digest, read_seeds
+from harvester.seeds import files_digest, read_seeds, telling_where
 from harvester.store import StoreWriter
 from harvester.store.plans import New
 
@@ -46,9 +46,11 @@ def planned(recipe: Recipe) -> Iterator[New]:
                 f"{recipe.path}: seeds: their field {STEPS!r} is what templates see of earlier steps; rename"
                 f" it (columns: {{new: {STEPS}}})"
             )
-        asked = [
-            Asked(step.name, recipe.teacher_name(step), prompter.requests(seed.data)) for step, prompter in prompters
-        ]
+        with telling_where(recipe, position):
+            asked = [
+                Asked(step.name, recipe.teacher_name(step), prompter.requests(seed.data))
+                for step, prompter in prompters
+            ]
         yield seed, Origin(position), asked
 
 

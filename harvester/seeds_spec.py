@@ -2,18 +2,14 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from harvester.strict_model import Model
 
 Stated = Annotated[str, StringConstraints(min_length=1)]
 
 
-class _Model(BaseModel):
-    """As every part of a recipe; its own base, because the recipe's package imports this module."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Chunk(_Model):
+class Chunk(Model):
     """How documents are cut into seeds."""
 
     tokens: int = Field(default=512, ge=8, le=10**6, description="the most of one chunk")
@@ -32,7 +28,7 @@ class Chunk(_Model):
         return self
 
 
-class Seeds(_Model):
+class Seeds(Model):
     """Seeds inside the recipe's folder: tables, documents, or a dataset."""
 
     path: str | tuple[Stated, ...] = Field(description="a file, a folder, a glob, a dataset's id on the hub, or a list")

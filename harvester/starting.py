@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from harvester.errors import BadInput
 
 DEFAULT = "extract-orders"
@@ -33,7 +35,7 @@ def init(target: Path, recipe: str = DEFAULT) -> list[Path]:
     Files that are there already stay as they are: an edited recipe is never overwritten.
 
     Raises:
-        BadInput: no such recipe, `target` is a file or holds something else, or it cannot be written.
+        BadInput: no such recipe, `target` is a file or holds another recipe or something else, or it cannot be written.
     """
     known = recipes()
     if recipe not in known:
@@ -44,6 +46,7 @@ def init(target: Path, recipe: str = DEFAULT) -> list[Path]:
             raise BadInput(f"{target}: is a file; name a folder")
         if target.is_dir() and any(target.iterdir()) and not (target / "recipe.yaml").exists():
             raise BadInput(f"{target}: is not empty and holds no recipe; name a new folder")
+        _require_the_same(target, known[recipe], recipe)
         for source in _own_files(known[recipe]):
             copy = target / source.relative_to(known[recipe])
             if not copy.exists():
@@ -53,6 +56,22 @@ def init(target: Path, recipe: str = DEFAULT) -> list[Path]:
     except OSError as error:
         raise BadInput(f"{target}: cannot be written: {error.strerror}; name another folder") from None
     return written
+
+
+def _require_the_same(target: Path, source: Path, recipe: str) -> None:
+    """Refuse a folder of another recipe: the files of both would lie there, and the old recipe would still be run."""
+    there, new = _name_in(target), _name_in(source)
+    if there is not None and there != new:
+        raise BadInput(f"{target}: holds the recipe {there!r} already, which is not {recipe}; name a new folder")
+
+
+def _name_in(folder: Path) -> str | None:
+    """The name that the recipe in a folder states; None where there is none, or it cannot be read."""
+    try:
+        read = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None
+    return str(read["name"]) if isinstance(read, dict) and "name" in read else None
 
 
 def _own_files(folder: Path) -> Iterator[Path]:

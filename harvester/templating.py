@@ -1,5 +1,6 @@
 """Templates: a file of the recipe, compiled once in a sandbox → the messages for one row."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from harvester.errors import BadInput
 from harvester.guarding import P, R, TooMuch, within_limits
 from harvester.paths import inside
+from harvester.recipe import Recipe
 from harvester.records import Json, Message, half_pair
 from harvester.text_files import readable
 
@@ -115,7 +117,8 @@ class Template:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a template runs filters of any kind; whatever they raise is its mistake
-            raise BadInput(f"{self.path}: {_say(error)}; the seed has the fields: {_names(data)}") from None
+            mend = self._mend_of_a_steps_name(data) or f"the seed has the fields: {_names(data)}"
+            raise BadInput(f"{self.path}: {_say(error)}; {mend}") from None
         finally:
             _messages.reset(token)
         if messages and text:
@@ -130,6 +133,25 @@ class Template:
         if any(half_pair(message["content"]) for message in messages):
             raise BadInput(f"{self.path}: renders half of a surrogate pair (\\ud800 alone); remove it")
         return messages
+
+    def _mend_of_a_steps_name(self, data: Mapping[str, Json]) -> str | None:
+        """How to write `steps.first-label`, which a template reads as `steps.first` minus `label`."""
+        steps = data.get("steps")
+        for name in steps if isinstance(steps, Mapping) else ():
+            if "-" in name and any(re.search(rf"\bsteps\.{re.escape(name)}(?![\w-])", text) for text in self._texts):
+                return f'write steps["{name}"] for steps.{name}, which takes a difference'
+        return None
+
+
+def student_template(recipe: Recipe) -> Template | None:
+    """The template of the student's view; None where the student sees the teacher's own prompt.
+
+    Raises:
+        BadInput: the template is wrong.
+    """
+    if recipe.student is None:
+        return None
+    return Template(recipe.folder, recipe.student.prompt, where=f"{recipe.path}: student.prompt")
 
 
 def _limited(path: Path, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

@@ -22,12 +22,13 @@ terms
 verify
 streaming
 parsing
+strict_model
 seeds_spec
 recipe
-selection seeds trusting verdicts
+selection seeds seed_fields trusting verdicts
 templating calling
 prompting
-secret_forms
+secret_forms seeds_in_common
 secrets_in_seeds
 limiter
 circuit
@@ -37,7 +38,7 @@ retry
 teachers
 store
 judging auditing tracing
-planning flowing
+planning flowing foreseeing
 catching_up
 progress feeding interrupting
 bounds following
@@ -47,7 +48,7 @@ running
 collecting
 questions
 balance
-exporting foreseeing
+exporting
 curating
 diffing
 estimating status starting known

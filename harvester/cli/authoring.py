@@ -27,12 +27,15 @@ def _complete_shipped(context: click.Context, parameter: click.Parameter, begun:
 )
 @as_json
 def init(name: Path, recipe: str, as_json: bool) -> None:
-    """Make the folder NAME with a recipe to edit; files that are there already stay."""
+    """Make the folder NAME with a recipe to edit.
+
+    Files that are there already stay; a folder that holds another recipe is refused.
+    """
     from harvester.starting import init as make
 
     written = make(name, recipe)
     result = {"folder": str(name), "recipe": recipe, "written": [str(path) for path in written]}
-    show(result, as_json=as_json, text=lambda r: f"{r['folder']}: {len(r['written'])} files written")
+    show(result, as_json=as_json, text=texts.init)
 
 
 @click.command(epilog="Example: harvester recipes")

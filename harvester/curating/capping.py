@@ -11,10 +11,8 @@ from harvester.curating.base import Example
 from harvester.curating.comparable import spaced
 from harvester.curating.ranking import best_first, worth
 from harvester.errors import BadInput
+from harvester.recipe import ANSWER
 from harvester.records import Json, canonical
-
-ANSWER = "answer"
-"""In the place of a seed's field: the answer itself."""
 
 Kind = tuple[str, str]
 """(split, the field's value as a text)."""

@@ -10,20 +10,9 @@ from harvester.judging import NO_ANSWER
 from harvester.pricing import usd
 from harvester.recipe import REPAIR, Recipe
 from harvester.records import Check, Json, Message, canonical
-from harvester.templating import Template
+from harvester.templating import student_template
 
 NOT_SAMPLING = frozenset({"model", "messages"})
-
-
-def student_template(recipe: Recipe) -> Template | None:
-    """The template of the student's view; None where the student sees the teacher's own prompt.
-
-    Raises:
-        BadInput: the template is wrong.
-    """
-    if recipe.student is None:
-        return None
-    return Template(recipe.folder, recipe.student.prompt, where=f"{recipe.path}: student.prompt")
 
 
 class Columns:

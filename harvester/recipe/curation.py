@@ -4,10 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from harvester.recipe.base import Model
 from harvester.seeds_spec import Seeds
+from harvester.strict_model import Model
 
 Similarity = Annotated[float, Field(ge=0.5, le=1)]
+ANSWER = "answer"
+"""What `balance.field` says where the answer itself is counted by."""
 Switch = Literal["drop", "keep"]
 FieldName = Annotated[str, StringConstraints(min_length=1)]
 LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]

@@ -11,13 +11,14 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from harvester import verify as verifiers
 from harvester.errors import BadInput
 from harvester.explaining import explain
-from harvester.recipe.base import MONEY, STATED, Model, Name
+from harvester.recipe.base import MONEY, STATED, Name
 from harvester.recipe.curation import Curate
 from harvester.recipe.functions import text_of
 from harvester.recipe.steps import SEEDS, VERDICT, Selection, Step
 from harvester.recipe.teacher import Teacher
 from harvester.records import Json
 from harvester.seeds_spec import Seeds
+from harvester.strict_model import Model
 from harvester.teachers.weights import MODEL_NAME
 from harvester.yaml_text import MOST_SHOWN, parse_yaml, read_text, require_json
 

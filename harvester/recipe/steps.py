@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from harvester.recipe.base import Model, Name
+from harvester.recipe.base import Name
 from harvester.recipe.functions import OrFunction, ParseFunction, PromptFunction, VerifyFunction
 from harvester.recipe.teacher import Sampling
 from harvester.records import Json
+from harvester.strict_model import Model
 
 SEEDS = "seeds"
 """What `of` says where a step reads the recipe's seeds."""

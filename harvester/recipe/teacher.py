@@ -11,7 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from harvester.addresses import check_url
 from harvester.pricing import FREE, Price
 from harvester.profiles import Profile, profile_of, profiles
-from harvester.recipe.base import MONEY, Model
+from harvester.recipe.base import MONEY
+from harvester.strict_model import Model
 
 EMBEDDED = "embedded"
 EMBEDDED_SLOTS = 4

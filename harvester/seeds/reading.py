@@ -1,6 +1,7 @@
 """Every row of every source → a seed with an identity."""
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
@@ -17,6 +18,7 @@ from harvester.seeds_spec import Seeds
 REFERENCE = "reference"
 """The seed field that holds the right answer: kept from templates and verifiers, it only scores the test split."""
 
+SPLITS = ("train", "dev", "test")
 ID_LENGTH = 32  # 128 bits of SHA-256: no collisions to expect below 10^15 seeds
 
 Fields = dict[str, Any]
@@ -31,14 +33,19 @@ class Place:
     unit: str
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.file}: {self.unit} {self.number}"
 
-def read_seeds(recipe: Recipe) -> Iterator[Seed]:
-    """Every seed of the recipe, split by split: train, then dev, then held-out.
+
+def read_seeds(recipe: Recipe, splits: Collection[str] = SPLITS) -> Iterator[Seed]:
+    """Every seed of the recipe, split by split: train, then dev, then held-out (`test`).
 
     Raises:
         BadInput: naming the file, the line or row, and the mend.
     """
     for split, spec, where in _specs(recipe):
+        if split not in splits:
+            continue
         yield from _seeds(read_rows(recipe.folder, spec, where), split)
 
 
@@ -67,6 +74,23 @@ def places(recipe: Recipe, split: str, numbers: Collection[int]) -> dict[int, Pl
                 if number in wanted:
                     found[number] = Place(str(source), source.unit, place)
     return found
+
+
+@contextmanager
+def telling_where(recipe: Recipe, position: int) -> Iterator[None]:
+    """Around whatever is done with one seed of `read_seeds`, counted from 0: its errors tell where the seed stands.
+
+    The seeds are read again for that.
+
+    Raises:
+        BadInput: the error, with the seed's file and line, row or chunk.
+    """
+    try:
+        yield
+    except BadInput as error:
+        rows = (row for _, spec, where in _specs(recipe) for row in read_rows(recipe.folder, spec, where))
+        source, number, _ = next(islice(rows, position, None))
+        raise BadInput(f"{error} (in {Place(str(source), source.unit, number)})") from None
 
 
 def _specs(recipe: Recipe) -> Iterator[tuple[str, Seeds, str]]:

@@ -41,13 +41,24 @@ def read_settings(settings: Json, known: Mapping[str, Setting], example: str) ->
         raise BadSettings("", f"write {example}, not {shown(settings)}")
     for name, value in settings.items():
         if name not in known:
-            raise BadSettings(f".{name}", f"unknown field{did_you_mean(name, known) or '; remove it'}")
+            mend = did_you_mean(name, known) or _missing(settings, known) or "; remove it"
+            raise BadSettings(f".{name}", f"unknown field{mend}")
         _require_type(name, value, known[name])
     for name, setting in known.items():
-        if setting.missing and settings.get(name) in (None, "", [], {}):
+        if _lacks(settings, name, setting):
             raise BadSettings(f".{name}", f"missing; {setting.missing}")
     defaults = {name: setting.default for name, setting in known.items() if setting.default is not None}
     return {**defaults, **settings}
+
+
+def _lacks(settings: Mapping[str, Json], name: str, setting: Setting) -> bool:
+    return setting.missing is not None and settings.get(name) in (None, "", [], {})
+
+
+def _missing(settings: Mapping[str, Json], known: Mapping[str, Setting]) -> str:
+    """What is missing beside an unknown field, which may be meant to be it."""
+    missing = (f"; {name} is missing: {its.missing}" for name, its in known.items() if _lacks(settings, name, its))
+    return next(missing, "")
 
 
 def shown(value: Json) -> str:

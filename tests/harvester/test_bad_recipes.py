@@ -29,7 +29,22 @@ terms: {teacher: {license: MIT}}
         ("model: toy-1", "model: toy-1, limits: {concurrency: 1.5}", "teacher.limits.concurrency"),
         ("model: toy-1", "model: toy-1, price: {input: .nan, output: 1}", "teacher.price.input"),
         ("name: toy", "name: toy\nbudget: {usd: -1}", "budget.usd: input should be greater than or equal to 0"),
-        ("name: toy", "name: 7", "name: input should be a valid string, not 7"),
+        ("name: toy", "name: 7", "name: input should be a valid string, not 7; put quotation marks around it"),
+        ("name: toy", "name: yes", "name: input should be a valid string, not True; put quotation marks around it"),
+        ("prompt: answer.j2", "prompt: answer.j2, samples: yes", "steps.0.samples: is a number; yes, no, on and off"),
+        ("max_tokens: 5", "temperature: on", "teacher.sampling.temperature: is a number; yes, no, on and off"),
+        ("model: toy-1", "model: toy-1, price: {input: no, output: 1}", "teacher.price.input: is a number; yes"),
+        ("{path: train.jsonl}", "{path: train.jsonl, limit: yes}", "seeds.limit: is a number; yes, no, on and off"),
+        ("steps:", "step:", "recipe.yaml: step: unknown field; did you mean steps?\n"),
+        ("base_url", "baseurl", "recipe.yaml: teacher.baseurl: unknown field; did you mean base_url?\n"),
+        ("base_url", "address", "recipe.yaml: teacher.address: unknown field; teacher.base_url is missing\n"),
+        ("model:", "model_name:", "recipe.yaml: teacher.model_name: unknown field; did you mean model?\n"),
+        ("prompt:", "template:", "recipe.yaml: steps.0.template: unknown field; did you mean prompt?\n"),
+        ("VERIFY", "labels: {labels: [a, b]}", "labels.labels: unknown field; of is missing: list the labels"),
+        ("name: toy", "name: toy\ncurate: {secret: drop}", "curate.secret: unknown field; did you mean secrets?"),
+        ("name: toy", "name: toy\ncurate: {api_key: sk}", "curate.api_key: a key in a recipe is refused"),
+        ("name: toy", "name: toy\nteachers: {b: {base_url: x, modle: y}}", "teachers.b.modle: unknown field; did you"),
+        ("prompt: answer.j2", "prompt: answer.j2, of: b", "recipe.yaml: steps.0.of: b is no earlier step"),
         ("api.example.com", "user:word@api.example.com", "a user or password in the URL is refused"),
         ("/v1", "/v1?api_key=sk-1", "parameters in the URL are refused"),
         ("train.jsonl", ".", "seeds.path: there is no file"),
@@ -202,6 +217,99 @@ def test_a_students_template_that_fails_for_one_seed_is_found_before_paying(harv
     folder.data["student"] = {"prompt": "student.j2"}
     folder.save()
     refused(harvester("check", folder.path), "'note' is undefined")
+
+
+def test_a_students_template_with_a_misspelt_field_is_refused_before_the_first_request(
+    harvester: Any, folder: Any, provider: Any
+) -> None:
+    folder.write("student.j2", "{{ txet }}")
+    folder.data["student"] = {"prompt": "student.j2"}
+    folder.save()
+    for command in ("check", "collect"):
+        refused(harvester(command, folder.path), "student.j2: 'txet' is undefined; the seed has the fields: text")
+    assert not provider.asked
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ txet }}", "student.j2: 'txet' is undefined"),
+        ("{{ text }} {{ steps.darft.text }}", "has no attribute 'darft'"),
+        ("{{ text }} {{ steps.draft.txet }}", "has no attribute 'txet'"),
+        ("{{ text }} {{ steps.draft-1.text }}", "student.j2: 'dict object' has no attribute 'draft'; write steps[\""),
+        ("{{ text }} {{ steps['draft-1'].text[:9].strip() }} {{ steps.second.json.a[:2].strip() }}", None),
+    ],
+)
+def test_a_students_template_of_several_steps(harvester: Any, folder: Any, template: str, says: str | None) -> None:
+    name = "draft-1" if "draft-1" in template else "draft"
+    folder.write("student.j2", template)
+    folder.data |= {
+        "student": {"prompt": "student.j2"},
+        "steps": [{"name": name, "prompt": "answer.j2"}, {"name": "second", "kind": "revise", "prompt": "answer.j2"}],
+    }
+    folder.save()
+    if says:
+        refused(harvester("check", folder.path), says)
+    else:
+        assert harvester("check", folder.path)[0] == 0
+
+
+def test_a_steps_name_with_a_hyphen_is_written_in_brackets(harvester: Any, folder: Any) -> None:
+    folder.write("second.j2", "{{ text }} {{ steps.first-label.text }}")
+    folder.data["steps"] = [{"name": "first-label", "prompt": "answer.j2"}, {"name": "second", "prompt": "second.j2"}]
+    folder.save()
+    refused(harvester("check", folder.path), 'write steps["first-label"] for steps.first-label')
+    folder.write("second.j2", '{{ text }} {{ steps["first-label"].text }}')
+    assert harvester("check", folder.path)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["check", "collect"])
+def test_a_seed_that_lacks_a_templates_field_is_located(harvester: Any, folder: Any, command: str) -> None:
+    folder.write("mails.csv", "mail,channel\nhello,web\n")
+    folder.write("faq.md", "# Questions\n\nNone.\n")
+    folder.write("answer.j2", "{{ mail }}")
+    folder.data["seeds"] = {"path": ["mails.csv", "faq.md"]}
+    folder.save()
+    refused(harvester(command, folder.path), f"(in {folder.path / 'faq.md'}: chunk 1)")
+    folder.write("a.jsonl", '{"mail": "x"}\n\n{"channel": "y"}\n')
+    folder.data |= {"seeds": {"path": "mails.csv"}, "heldout": {"path": "a.jsonl"}}
+    folder.save()
+    refused(harvester(command, folder.path), f"the seed has the fields: channel (in {folder.path / 'a.jsonl'}: line 3)")
+
+
+def test_check_warns_of_seeds_that_are_trained_on_and_measured_with(harvester: Any, folder: Any) -> None:
+    folder.write("train.jsonl", '{"text": "a"}\n{"text": "a"}\n{"text": "b", "reference": 1}\n{"text": "c"}\n')
+    folder.write("held.jsonl", '{"text": "a"}\n{"text": "b", "reference": 2}\n{"text": "d"}\n{"text": "a"}\n')
+    folder.seeds("dev.jsonl", ["e"])
+    folder.data |= {"heldout": {"path": "held.jsonl"}, "dev": {"path": "dev.jsonl"}}
+    folder.save()
+    code, out, errors = harvester("check", folder.path, "--json")
+    assert code == 0, errors
+    (warning,) = json.loads(out)["warnings"]
+    assert warning.startswith("heldout: 3 of 4 seeds are also in seeds; they would be trained on")
+    assert f"WARNING: {warning}\n" in harvester("check", folder.path)[1]
+    folder.seeds("dev.jsonl", ["c"])
+    assert "dev: 1 of 1 seeds are also in seeds" in harvester("check", folder.path)[1]
+    folder.seeds("train.jsonl", ["x"])
+    assert json.loads(harvester("check", folder.path, "--json")[1])["warnings"] == []
+
+
+@pytest.mark.parametrize("curate", [{"balance": {"field": "lable"}}, {"per_source": {"field": "lable", "most": 2}}])
+def test_a_field_that_curation_counts_by_and_no_seed_has_is_found_before_paying(
+    harvester: Any, folder: Any, curate: dict[str, Any]
+) -> None:
+    folder.data["curate"] = curate
+    folder.save()
+    says = f"curate.{next(iter(curate))}.field: no seed has the field 'lable'; they have: text"
+    refused(harvester("check", folder.path), says)
+    folder.write("train.jsonl", '{"text": "a"}\n{"text": "a", "lable": "b"}\n')
+    assert harvester("check", folder.path)[0] == 0
+
+
+def test_balance_by_the_answer_needs_no_field(harvester: Any, folder: Any) -> None:
+    folder.data["curate"] = {"balance": {"field": "answer"}}
+    folder.save()
+    assert harvester("check", folder.path)[0] == 0
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusing import refused
 
 from harvester.starting import recipes
 from harvester.store import StoreReader
@@ -92,11 +93,21 @@ def test_init_copies_a_recipe_and_never_overwrites_an_edit(harvester: Any, tmp_p
     code, out, _ = harvester("init", target, "--recipe", "extract-orders", "--json")
     assert code == 0
     assert str(target / "recipe.yaml") in json.loads(out)["written"]
-    (target / "recipe.yaml").write_text("mine")
+    edited = (target / "recipe.yaml").read_text() + "# mine\n"
+    (target / "recipe.yaml").write_text(edited)
     (target / "order.json").unlink()
     code, out, _ = harvester("init", target, "--json")
     assert json.loads(out)["written"] == [str(target / "order.json")]
-    assert (target / "recipe.yaml").read_text() == "mine"
+    assert (target / "recipe.yaml").read_text() == edited
+    assert "0 files written; recipe.yaml stays as it was" in harvester("init", target)[1]
+
+
+def test_init_refuses_a_folder_of_another_recipe(harvester: Any, tmp_path: Path) -> None:
+    assert harvester("init", tmp_path / "mine", "--recipe", "extract-orders")[0] == 0
+    before = sorted(tmp_path.rglob("*"))
+    says = "mine: holds the recipe 'extract-orders' already, which is not classify; name a new folder"
+    refused(harvester("init", tmp_path / "mine", "--recipe", "classify"), says)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_init_refuses_a_folder_of_something_else_and_an_unknown_recipe(harvester: Any, tmp_path: Path) -> None:

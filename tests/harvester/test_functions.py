@@ -378,18 +378,18 @@ def test_an_estimate_shows_prompts_and_stands_in_for_what_no_function_can_forese
     def final(row: Mapping[str, Any]) -> str:
         return f"final {row['steps']['draft']['text']}"
 
-    def words(row: Mapping[str, Any]) -> str:
-        return " ".join(row["steps"]["final"]["text"].split())
+    def number(row: Mapping[str, Any]) -> str:
+        return str(int(row["steps"]["final"]["text"]))
 
     found = harvester.estimate(
         made(
             Step(name="draft", prompt=ask),
             Step(name="final", kind="revise", prompt=final),
-            Step(name="words", kind="revise", prompt=words),
+            Step(name="number", kind="revise", prompt=number),
         )
     )
     prompts = [step.prompts[0][0]["content"] for step in found.steps]
-    unknown = f"what {__name__}:{words.__qualname__} makes of answers"
+    unknown = f"what {__name__}:{number.__qualname__} makes of answers"
     assert prompts == ["ask seed 0", "final \u2039draft.text\u203a", f"\u2039{unknown}\u203a"]
     assert asked(provider) == []
 
