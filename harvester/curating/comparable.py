@@ -35,20 +35,38 @@ def longest_text(example: Example) -> str:
     return max(texts, key=lambda text: (len(text), text), default="")
 
 
-def of_answer(example: Example) -> str:
-    """The answer; of one that is JSON its texts, for the names of its fields are in every answer."""
+def of_answer(example: Example) -> tuple[str, str]:
+    """(the text that is compared, what has to be equal for it to be compared at all).
+
+    Of an answer that is JSON the texts are compared, for the names of its fields are in every answer; its numbers, its
+    true, false and null, and where they stand, have to be equal.
+    """
     answer = example.answer
     if answer.lstrip()[:1] in ("{", "["):
         try:
-            return "\n".join(texts_in(json.loads(answer)))
+            value = json.loads(answer)
+            return "\n".join(texts_in(value)), "\0".join(sorted(_scalars(value)))
         except (ValueError, RecursionError):
             pass
-    return answer
+    return answer, ""
 
 
 def spaced(text: str) -> str:
     """One form for texts that differ in case, white space or compatible characters; punctuation counts."""
     return " ".join(normalised(text).split())
+
+
+def _scalars(value: Json, path: str = "") -> Iterator[str]:
+    """Each value that is no text, after the names of the fields that lead to it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _scalars(inner, f"{path}.{name}")
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _scalars(inner, f"{path}.{number}")
+    elif not isinstance(value, str):
+        whole = isinstance(value, float) and value.is_integer()  # 2.0 is 2
+        yield f"{path}={int(value) if whole else value}"
 
 
 def _values(value: Json) -> Iterator[str]:

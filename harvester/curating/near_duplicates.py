@@ -7,7 +7,8 @@ threshold or more. It is computed for every pair that can reach it; none is gues
 - Of a prompt the longest text of its seed is compared, and all around it has to be the same (`comparable.of_prompt`): a
   long instruction makes no two prompts alike, nor does a passage that two questions are about. Rows of one seed share
   their prompt; that is no duplicate.
-- Answers of one seed are compared, too. Of an answer that is JSON the texts are, and not the names of its fields.
+- Answers of one seed are compared, too. Of an answer that is JSON the texts are, and not the names of its fields;
+  its numbers and truth values have to be the same.
 - Rows are looked at from the best score to the worst, equal ones in the order of the dataset. A row is dropped if it is
   similar to one that stays. So of a chain of rows, each like the next, not all but one are dropped, and a second run
   drops nothing more.
@@ -116,7 +117,7 @@ def _similar_sets(part: Part, examples: Iterable[Example], threshold: float) -> 
 
 def _texts(part: Part, examples: Iterable[Example], frames: "array[int]") -> Iterator[str]:
     for example in examples:
-        text, frame = of_prompt(example) if part == "prompt" else (of_answer(example), "")
+        text, frame = of_prompt(example) if part == "prompt" else of_answer(example)
         frames.append(_digest(frame, 4))
         yield text
 

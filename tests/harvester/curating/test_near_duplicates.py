@@ -1,8 +1,10 @@
 """near_duplicates: what is similar, what is not, and which row stays."""
 
+import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -143,10 +145,28 @@ def test_names_of_fields_make_no_two_json_answers_alike() -> None:
         return "{" + ", ".join(f'"field_{n}": null' for n in range(60)) + f', "name": "{value}"}}'
 
     assert run(ANSWERS, [row(1, "p", form("Ada")), row(2, "q", form("Alan"))]) == {}
-    summaries = [row(n, f"p{n}", f'{{"summary": "{prose(1, 40)}", "n": {n}}}') for n in (1, 2)]
+    summaries = [row(n, f"p{n}", f'{{"summary": "{prose(1, 40)}", "field_{n}": "short"}}') for n in (1, 2)]
     assert list(run(ANSWERS, summaries)) == ["r2"]
     broken = [row(n, f"p{n}", "{" + prose(1, 40)) for n in (1, 2)]
     assert list(run(ANSWERS, broken)) == ["r2"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "drops"),
+    [
+        ({"rating": 5}, {"rating": 1}, []),
+        ({"paid": True}, {"paid": False}, []),
+        ({"paid": None}, {"paid": False}, []),
+        ({"a": 1, "b": 2}, {"a": 2, "b": 1}, []),
+        ({"items": [{"n": 1}, {"n": 2}]}, {"items": [{"n": 1}, {"n": 3}]}, []),
+        ({"a": 1, "b": 2.0}, {"b": 2, "a": 1}, ["r2"]),
+    ],
+)
+def test_json_answers_are_alike_only_where_their_numbers_and_truth_values_are(
+    one: dict[str, Any], other: dict[str, Any], drops: list[str]
+) -> None:
+    rows = [row(n, f"p{n}", json.dumps({"said": prose(1, 40)} | rest)) for n, rest in enumerate((one, other), start=1)]
+    assert list(run(ANSWERS, rows)) == drops
 
 
 def test_a_dev_row_is_compared_with_those_of_train() -> None:
