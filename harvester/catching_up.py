@@ -8,8 +8,9 @@ from typing import TypeVar
 from harvester.flowing import Flow
 from harvester.judging import Rules, is_unrenderable
 from harvester.records import Outcome, unanswered
-from harvester.store import StoredRow, StoreReader, StoreWriter, trees
+from harvester.store import StoredRow, StoreReader, StoreWriter
 from harvester.store.events import Judged
+from harvester.store.nodes import ENDED
 
 PAGE = 500
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def _is_unrenderable(row: StoredRow) -> bool:
 def _known(row: StoredRow) -> Outcome | None:
     """What became of a row: its judgement, or that it has no answer for good; None where it waits."""
     if row.reply is None:
-        return unanswered(row.state, row.reason) if row.state in trees.ENDED else None
+        return unanswered(row.state, row.reason) if row.state in ENDED else None
     return row.outcome
 
 

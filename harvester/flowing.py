@@ -15,7 +15,7 @@ from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Asked, Json, Origin, Outcome, Seed, digest
 from harvester.seeds import ID_LENGTH
 from harvester.selection import Node, decide
-from harvester.store import trees
+from harvester.store import nodes, trees
 from harvester.store.plans import New, Planned, add_rows
 from harvester.store.trees import TreeRow
 
@@ -94,11 +94,11 @@ class Flow:
         return self.recipe.competes(step) or any(map(self._is_awaited, judges))
 
     def _selected(self, connection: Connection, position: int) -> list[TreeRow]:
-        nodes = trees.nodes(connection, self.plan_id, position, self.rules.digests)
-        reasons = decide(self.recipe, nodes)
-        followed = {(node.parent, node.step) for node in nodes}
+        tree = nodes.of_seed(connection, self.plan_id, position, self.rules.digests)
+        reasons = decide(self.recipe, tree)
+        followed = {(node.parent, node.step) for node in tree}
         chosen = [
-            node.id for node in nodes if reasons.get(node.id, "") is None and self._follows_a_selection(node, followed)
+            node.id for node in tree if reasons.get(node.id, "") is None and self._follows_a_selection(node, followed)
         ]
         return trees.rows_by_id(connection, chosen)
 

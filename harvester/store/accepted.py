@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, case, func
 from harvester.recipe import REPAIR, Recipe
 from harvester.records import RuleDigests
 from harvester.selection import decide
-from harvester.store import trees
+from harvester.store import nodes
 from harvester.store.events import Event, Judged, Known, Unanswered
 from harvester.store.paging import chunks
 from harvester.store.schema import outcomes, rows
@@ -34,7 +34,7 @@ def _counted(
         return int(connection.execute(_count(recipe, plan_id, positions)).scalar_one())
     # A group may be decided anew: what was made from the row that it took before goes on no more.
     found = 0
-    for tree in trees.every(connection, plan_id, rules, split="train", positions=positions):
+    for tree in nodes.every(connection, plan_id, rules, split="train", positions=positions):
         reasons = decide(recipe, tree, final=True)
         found += sum(reasons[node.id] is None for node in tree if node.step in last.row_names)
     return found
