@@ -13,7 +13,9 @@ from harvester.parsing import parse
 from harvester.pricing import usd
 from harvester.recipe import SEEDS, Recipe
 from harvester.store import Counts, RunState, StoreReader
+from harvester.store.accepted import accepted_rows
 from harvester.store.lock import holder
+from harvester.store.schema import EXHAUSTED, PENDING
 from harvester.store.writing import KILLED
 
 LOOKED_AT = 5000
@@ -33,11 +35,13 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         if plan_id is None:
             raise nothing_yet(recipe, path)
         counts = reader.counts(plan_id)
-        dataset = reader.accepted_rows(recipe, plan_id) if _some_are_left_out(recipe) else None
         rules = Rules(recipe)
+        dataset = None
+        if _some_are_left_out(recipe):
+            dataset = reader.read(lambda connection: accepted_rows(connection, recipe, plan_id, rules.digests))
         found = _balance(recipe, rules, reader, plan_id)
         rejudged = None if _judged_by_functions(recipe) else reader.count_unjudged(plan_id, rules.digests)
-        curation = reader.curation(recipe.name)
+        curation = _curation(recipe, reader, plan_id)
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks
@@ -51,7 +55,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "balance": {name: dict(shares) for name, shares in found.fields.items()},
         "warnings": list(found.warnings),
         "judged_by_other_rules": rejudged,
-        "curation": curation and {"made_at": curation.made_at, "dropped": dict(curation.dropped)},
+        "curation": curation,
         "failures": dict(counts.failures),
         "usd": usd(counts.spent_nusd),
         "minutes": counts.minutes,
@@ -67,7 +71,9 @@ def _judged_by_functions(recipe: Recipe) -> bool:
 
 
 def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
-    """What a run that came to its end left: requests still to be asked, and rows dropped of train and dev, by reason.
+    """What a run that came to its end left.
+
+    `pending` requests nobody asked, `exhausted` ones were given up for now; `dropped` counts rows of train and dev.
 
     Raises:
         StoreUnusable: as `status` does.
@@ -82,8 +88,8 @@ def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     for (split, _, reason), number in counts.judged.items():
         if reason is not None and split != "test":
             dropped[reason] += number
-    left = sum(counts.requests.get(state, 0) for state in (PENDING, EXHAUSTED))
-    return {"left": left, "dropped": dict(dropped.most_common())}
+    left = {state: counts.requests.get(state, 0) for state in (PENDING, EXHAUSTED)}
+    return {**left, "dropped": dict(dropped.most_common())}
 
 
 def _some_are_left_out(recipe: Recipe) -> bool:
@@ -94,9 +100,13 @@ def _some_are_left_out(recipe: Recipe) -> bool:
     return len(recipe.steps) > 1 or recipe.selects(recipe.last_word) != "all"
 
 
-def _judged_by_functions(recipe: Recipe) -> bool:
-    """Whether Python functions are among the rules: no digest tells whether they are still the same."""
-    return any(step.parse or callable(step.verify) for step in recipe.steps)
+def _curation(recipe: Recipe, reader: StoreReader, plan_id: int) -> dict[str, Any] | None:
+    """What the newest curation has against rows of the plan, and how many answers it cannot have looked at."""
+    found = reader.curation(recipe.name)
+    if found is None:
+        return None
+    newer = reader.answered_since(plan_id, recipe.answer_step.row_names, found.made_at)
+    return {"made_at": found.made_at, "dropped": dict(found.dropped), "answered_since": newer}
 
 
 def _balance(recipe: Recipe, rules: Rules, reader: StoreReader, plan_id: int) -> Balance:

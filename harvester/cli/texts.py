@@ -149,7 +149,8 @@ def status(result: dict[str, Any]) -> str:
     lines += [f"{WARNING}: {warning}" for warning in result["warnings"]]
     if curation := result["curation"]:
         dropped = ", ".join(f"{count} {reason}" for reason, count in curation["dropped"].items()) or "nothing"
-        lines.append(f"  curated at {curation['made_at']}: dropped {dropped}")
+        since = f"; {count_of(curation['answered_since'], 'answer')} since" if curation["answered_since"] else ""
+        lines.append(f"  curated at {curation['made_at']}: dropped {dropped}{since}")
     if result["judged_by_other_rules"]:
         lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]

@@ -1,7 +1,7 @@
 """What curating dropped: one reason per row, replaced or taken back as a whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json
 from harvester.store.applying import utc_now
 from harvester.store.plans import as_text
-from harvester.store.schema import curated, curations
+from harvester.store.schema import curated, curations, plans, replies, rows, runs
 
 CHUNK = 1000
 
@@ -34,7 +34,7 @@ class Curation:
     settings: Mapping[str, Json]
     made_at: str  # ISO 8601, UTC
     looked_at: int  # answered rows of train and dev
-    dropped: Mapping[str, int]  # reason → rows
+    dropped: Mapping[str, int]  # reason → rows of the recipe's newest plan
 
 
 def replace(
@@ -71,9 +71,28 @@ def newest(connection: Connection, recipe: str) -> Curation | None:
     found = connection.execute(query).first()
     if found is None:
         return None
-    counted = select(curated.c.reason, func.count()).where(curated.c.curation_id == found.id).group_by(curated.c.reason)
+    plan = select(func.max(plans.c.id)).where(plans.c.recipe == recipe).scalar_subquery()
+    counted = (
+        select(curated.c.reason, func.count())
+        .join(rows, rows.c.id == curated.c.id)
+        .where(curated.c.curation_id == found.id, rows.c.plan_id == plan)
+        .group_by(curated.c.reason)
+    )
     dropped = {reason: int(count) for reason, count in connection.execute(counted) if reason is not None}
     return Curation(found.id, json.loads(found.settings), found.made_at, found.looked_at, dropped)
+
+
+def answered_since(connection: Connection, plan_id: int, steps: Sequence[str], made_at: str) -> int:
+    """How many rows of train and dev of a plan's steps were answered by runs that began after a curation was made."""
+    later = select(runs.c.id).where(runs.c.started_at > made_at)  # none goes on while another command writes
+    query = (
+        select(func.count())
+        .select_from(replies)
+        .join(rows, rows.c.request_id == replies.c.request_id)
+        .where(replies.c.run_id.in_(later), rows.c.plan_id + 0 == plan_id)
+        .where(rows.c.step.in_(steps), rows.c.split != "test")
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def drop_of(connection: Connection, row: int) -> Dropped | None:

@@ -2,26 +2,26 @@
 
 import json
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select
 
 from harvester.errors import StoreUnusable
-from harvester.recipe import Recipe
 from harvester.records import Check, Json, Outcome, RuleDigests
-from harvester.store.accepted import accepted_rows
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
-from harvester.store.curations import Curation, newest
+from harvester.store.curations import Curation, answered_since, newest
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
 from harvester.store.paging import PAGE, chunks
 from harvester.store.schema import PENDING, curated, outcomes, plans, replies, requests, rows, runs, seeds, teachers
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +237,10 @@ class StoreReader:
         with self._reading() as connection:
             return count(connection, plan_id)
 
-    def accepted_rows(self, recipe: Recipe, plan_id: int) -> int:
-        """How many rows of train a dataset of the plan would have now, before curation and people."""
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """What a query of another module finds."""
         with self._reading() as connection:
-            return accepted_rows(connection, recipe, plan_id)
+            return query(connection)
 
     def row_named(self, beginning: str) -> tuple[str, str, str]:
         """(row_id, step, split) of the one row whose row_id begins so.
@@ -252,10 +252,22 @@ class StoreReader:
             found = row_named(connection, self._path, beginning)
             return found.row_id, found.step, found.split
 
+    def of_same_seed(self, plan_id: int, row_id: str) -> list[StoredRow]:
+        """A plan's rows that were made from the same seed as a row, which may be of another plan; in their order."""
+        seed_ids = select(rows.c.seed_id).where(rows.c.row_id == row_id)
+        of_plan = rows.c.plan_id == plan_id
+        positions = select(rows.c.position).where(of_plan, rows.c.seed_id.in_(seed_ids))
+        return list(self._stream(_in_order(plan_id).where(rows.c.position.in_(positions))))
+
     def curation(self, recipe: str) -> Curation | None:
         """The recipe's newest curation."""
         with self._reading() as connection:
             return newest(connection, recipe)
+
+    def answered_since(self, plan_id: int, steps: Sequence[str], made_at: str) -> int:
+        """How many rows of train and dev of a plan's steps were answered after a curation."""
+        with self._reading() as connection:
+            return answered_since(connection, plan_id, steps, made_at)
 
     def last_run(self, recipe: str) -> RunState | None:
         """The recipe's latest run."""

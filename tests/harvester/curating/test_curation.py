@@ -256,3 +256,14 @@ def test_trace_and_status_tell_what_curation_and_people_said(planted: Recipe, tm
     ran = CliRunner().invoke(cli, ["trace", leak, "--recipe", str(planted.folder)])
     assert "verdict: accept by Amal" in ran.stdout
     assert "dropped 1 near_duplicate, 1 secret" in CliRunner().invoke(cli, ["status", str(planted.folder)]).stdout
+
+
+def test_status_tells_of_the_plans_own_rows_and_of_answers_since_a_curation(
+    planted: Recipe, folder: Any, provider: Any
+) -> None:
+    curate(planted)
+    assert status(planted)["curation"]["answered_since"] == 0
+    answers(folder, provider, {"a later one": "It rains."})  # and of the others none is left
+    found = status(Recipe.load(planted.folder))["curation"]
+    assert (found["dropped"], found["answered_since"]) == ({}, 1)
+    assert "dropped nothing; 1 answer since" in CliRunner().invoke(cli, ["status", str(planted.folder)]).stdout
