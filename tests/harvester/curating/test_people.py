@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from harvester.collecting import collect
+from harvester.collecting import Options, collect
 from harvester.curating import curate, speak
+from harvester.errors import BadInput
 from harvester.exporting import export
 from harvester.recipe import Recipe
+
+from provider import completion  # isort: skip - a helper beside the tests
 
 FINE, POOR = "a fine answer", "a poor answer"
 OURS = "what a person wrote"
@@ -120,3 +125,77 @@ def test_a_person_s_word_waits_for_no_judge(
     made = export(waiting, tmp_path / "out")
     assert (made.waiting, made.dropped, made.rows["train"]) == (0, dropped, int(kind == "accept"))
     assert curate(waiting).before["train"] == int(kind == "accept")
+
+
+def stored(recipe: Recipe) -> list[str]:
+    """The row_ids in the store, in the order in which they were planned."""
+    with closing(sqlite3.connect(recipe.folder / "harvest.db")) as connection:
+        return [row_id for (row_id,) in connection.execute("SELECT row_id FROM rows ORDER BY id")]
+
+
+@pytest.fixture
+def two(folder: Any, provider: Any) -> Recipe:
+    """A request that failed for good, and an empty reply."""
+    folder.seeds("train.jsonl", ["a bad request", "an empty reply"])
+    provider.script = lambda body, _: (
+        (200, {}, completion(""))
+        if "empty" in body["messages"][-1]["content"]
+        else (400, {}, b'{"error": {"message": "no"}}')
+    )
+    return collected(folder)
+
+
+def test_nothing_is_no_answer_to_accept_but_may_be_edited(two: Recipe, tmp_path: Path) -> None:
+    for row_id in stored(two):
+        with pytest.raises(BadInput, match=r"no text to accept \(.+\); `edit`"):
+            speak(two, row_id, "accept")
+    assert export(two, tmp_path / "out").rows["train"] == 0
+    speak(two, stored(two)[1], "edit", answer=OURS)
+    export(two, tmp_path / "out")
+    assert [said(row) for row in rows(tmp_path / "out")] == [OURS]
+
+
+@pytest.mark.parametrize("answer", ["", " \n", None])
+def test_an_edit_without_a_text_is_refused(two: Recipe, answer: str | None) -> None:
+    with pytest.raises(BadInput, match="add --answer"):
+        speak(two, stored(two)[0], "edit", answer=answer)
+
+
+def test_a_row_that_waits_has_no_answer_to_speak_of(folder: Any) -> None:
+    folder.seeds("train.jsonl", ["one", "two"])
+    folder.save()
+    recipe = Recipe.load(folder.path)
+    asyncio.run(collect(recipe, None, Options(limit=1)))
+    with pytest.raises(BadInput, match=r"no answer yet.*harvester collect"):
+        speak(recipe, stored(recipe)[1], "accept")
+
+
+def test_of_a_mended_row_the_second_attempt_is_the_one_to_speak_of(folder: Any, provider: Any, tmp_path: Path) -> None:
+    folder.seeds("train.jsonl", ["one"])
+    folder.data["steps"][0]["output"] = {"json_schema": {"type": "object", "required": ["a"]}}
+    provider.script = lambda body, _: (200, {}, completion('{"a": 1}' if len(body["messages"]) > 1 else "prose"))
+    recipe = collected(folder)
+    first, second = stored(recipe)
+    with pytest.raises(BadInput, match=f"{first}: no export writes it, another attempt .* speak of {second}"):
+        speak(recipe, first, "edit", answer='{"a": 2}')
+    speak(recipe, second, "edit", answer='{"a": 2}')
+    export(recipe, tmp_path / "out")
+    assert [said(row) for row in rows(tmp_path / "out")] == ['{"a": 2}']
+
+
+def test_of_an_older_plan_s_row_the_new_one_is_named_and_a_word_can_still_be_withdrawn(folder: Any) -> None:
+    folder.seeds("train.jsonl", ["one"])
+    old = stored(collected(folder))[0]
+    folder.write("answer.j2", "Tell me of {{ text }}")
+    recipe = collected(folder)
+    new = stored(recipe)[1]
+    with pytest.raises(BadInput, match=f"{old}: no export writes it, it is of an older plan of toy; speak of {new}"):
+        speak(recipe, old, "reject")
+    speak(recipe, old, "withdraw")
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line(two: Recipe) -> None:
+    with pytest.raises(BadInput, match=r"'\\udce9': is no row_id"):
+        speak(two, "\udce9", "accept")
+    with pytest.raises(BadInput, match="answer is no text that can be kept"):
+        speak(two, stored(two)[0], "edit", answer="caf\udce9")
