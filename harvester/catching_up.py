@@ -32,10 +32,15 @@ def rejudge(store: StoreWriter, plan_id: int, rules: Rules, *, everything: bool 
     """Judge the stored replies of a plan that these rules have not judged, or all; returns how many rows that were.
 
     It plans nothing: what they lead to is left to `catch_up`.
+
+    Raises:
+        BadInput: a row is of a step that the recipe lacks.
     """
     count = 0
     with StoreReader.open(store.path) as reader:
         for page in _pages(reader.answered(plan_id) if everything else reader.unjudged(plan_id, rules.digests)):
+            for row in page:
+                rules.require_step(row.step)
             # What could not be rendered stays so until a plan is followed anew.
             judged = [row for row in page if not (row.rules == rules.of_step(row.step) and _is_unrenderable(row))]
             store.apply_judged(plan_id, rules.digests.whole, _judged(judged, rules, again=everything))

@@ -159,6 +159,7 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
     """Read and judge every stored reply of the recipe's newest plan anew; asks nobody. Returns how many rows.
 
     Raises:
+        BadInput: a row is of a step that the recipe lacks.
         StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)

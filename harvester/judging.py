@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from harvester import verify
 from harvester.calling import read_answer, verifier
+from harvester.errors import BadInput
 from harvester.parsing import bare, parse
 from harvester.recipe import Recipe, Step
 from harvester.records import Answer, Check, Json, Outcome, RuleDigests, digest, unanswered
@@ -42,10 +43,23 @@ class Rules:
 
     def __init__(self, recipe: Recipe) -> None:
         """The rules of a loaded recipe."""
+        self._recipe = recipe
         of_steps = _digests(recipe)
         self._of_steps = {name: of_steps[step.name] for name, step in recipe.by_name.items()}
         self.digests = RuleDigests(_together(list(of_steps.values())), frozenset(of_steps.values()))
         self._by_step = {name: _of_step(recipe, step) for name, step in recipe.by_name.items()}
+
+    def require_step(self, name: str) -> None:
+        """Refuse a row of a step that the recipe lacks: it was edited since the row was planned.
+
+        Raises:
+            BadInput: it is of one.
+        """
+        if name not in self._by_step:
+            raise BadInput(
+                f"{self._recipe.path}: steps: the store's plan has rows of {name}, which the recipe lacks, as it was"
+                f" edited since; run: {self._recipe.how_to_collect}"
+            )
 
     def of_step(self, name: str) -> str:
         """Digest of the rules by which a step's answers are judged; second attempts by those of the first."""

@@ -71,11 +71,16 @@ def lineages(
         rows: of one plan, in the order of their seeds.
         rules: those of now; what others made of a row is judged anew.
         explained: whether a rejected answer is to come with its checks, which the store does not keep.
+
+    Raises:
+        BadInput: a row is of a step that the recipe lacks.
     """
     judgements = Judgements(rules, explained)
     one_step = len(recipe.steps) == 1
     for _, group in groupby(rows, key=lambda row: row.position):
         of_seed = list(group)
+        for row in of_seed:
+            rules.require_step(row.step)
         if one_step and len(of_seed) == 1:
             yield alone(of_seed[0], judgements)
         else:
