@@ -3,7 +3,7 @@
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -78,7 +78,17 @@ def collect(
         raise
     _say_what_went_wrong(progress)
     _say_what_is_missing(progress, accept)
-    show(asdict(progress), as_json=as_json, text=lambda _: texts.progress(progress))
+    result = asdict(progress) | _ending(loaded, store, progress, accept)
+    show(result, as_json=as_json, text=lambda r: f"{texts.progress(progress)}\n{texts.ended(r, limit)}")
+
+
+def _ending(recipe: "Recipe", store: Path | None, progress: "Progress", accept: int | None) -> dict[str, Any]:
+    """Why a run ended (accept, limit or done), what is left to ask, and what was dropped so far, by reason."""
+    from harvester.status import ending
+
+    left = ending(recipe, store)
+    enough = accept is not None and (progress.accepted_rows or 0) >= accept
+    return {"ended": "accept" if enough else "limit" if left["pending"] else "done", **left}
 
 
 def _say_what_is_missing(progress: "Progress", accept: int | None) -> None:

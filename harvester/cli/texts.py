@@ -137,7 +137,7 @@ def status(result: dict[str, Any]) -> str:
     for split, of_split in result["splits"].items():
         of_all = " of all steps" if result["steps"] else ""
         kept = result["dataset"] if split == "train" else None
-        its = "" if kept is None else f"; the dataset has {kept} of them"
+        its = "" if kept in (None, of_split["accepted"]) else f"; the dataset has {kept} of them"
         lines.append(f"  {split}: {count_of(of_split['rows'], 'row')}{of_all}, {of_split['accepted']} accepted{its}")
         lines += [f"    {count} dropped: {reason}" for reason, count in of_split["dropped"].items()]
     for step, of_step in result["steps"].items():

@@ -73,6 +73,28 @@ def test_a_log_gets_plain_lines(harvester: Any, folder: Any, provider: Any, monk
     assert re.fullmatch(r"(toy: \d+ of 10 answered, [^\x1b\n]*\n)+", errors)
 
 
+@pytest.mark.parametrize(
+    ("options", "ended", "says"),
+    [
+        (("--limit", "4"), "limit", "  stopped at --limit 4; 6 requests pending; dropped so far: 1 verify:regex"),
+        (("--accept", "3", "--limit", "9"), "accept", "  enough rows are accepted; "),
+        ((), "done", "  all is asked; dropped so far: 1 verify:regex"),
+    ],
+)
+def test_the_result_says_why_it_ended_and_what_is_left(
+    harvester: Any, folder: Any, options: tuple[str, ...], ended: str, says: str
+) -> None:
+    folder.data["teacher"]["limits"] = {"concurrency": 1}
+    folder.data["steps"][0]["verify"] = {"regex": {"pattern": "seed [^0]"}}
+    folder.save()
+    _, out, _ = harvester("collect", folder.path, *options)
+    assert out.splitlines()[1].startswith(says)
+    (folder.path / "harvest.db").unlink()
+    result = json.loads(harvester("collect", folder.path, *options, "--json")[1])
+    assert (result["ended"], result["dropped"]) == (ended, {"verify:regex": 1})
+    assert result["pending"] == 10 - result["answered"]
+
+
 # --- the question before money is spent
 
 

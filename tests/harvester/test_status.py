@@ -114,6 +114,27 @@ async def test_whether_functions_are_still_the_same_is_not_told(folder: Any, mon
     assert "other rules" not in texts.status(now)
 
 
+async def test_the_rows_of_the_dataset_are_told_from_those_of_all_steps(folder: Any, provider: Provider) -> None:
+    folder.write("grade.j2", "grade {{ steps.answer.text }}")
+    folder.data["steps"][0]["samples"] = 2
+    folder.data["steps"].append(
+        {"name": "grade", "kind": "judge", "prompt": "grade.j2", "teacher": "teacher", "select": "best_of_n"}
+    )
+    folder.save()
+    provider.answer = lambda body: '{"reason": "r", "score": 4}' if "grade" in json.dumps(body) else "an answer"
+    recipe = Recipe.load(folder.path)
+    await collect(recipe)
+    text = texts.status(status(recipe))
+    assert "  train: 40 rows of all steps, 40 accepted; the dataset has 10 of them\n" in text
+    assert "  step grade, of train: 20 rows, 20 accepted" in text
+
+
+async def test_rows_of_the_only_step_need_no_label(folder: Any) -> None:
+    recipe = Recipe.load(folder.path)
+    await collect(recipe)
+    assert "  train: 10 rows, 10 accepted\n" in texts.status(status(recipe)) + "\n"
+
+
 @pytest.mark.parametrize(
     ("progress", "says"),
     [
