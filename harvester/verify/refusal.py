@@ -70,6 +70,10 @@ class Phrases:
         found = pattern.match(text, place) if pattern else None
         return found[0] if found else None
 
+    def stand_in(self, text: str) -> bool:
+        """Whether one of them is anywhere in a text, in the middle of a clause, too; slow."""
+        return _any_of(self._likely[""]).search(text) is not None
+
     def _learn(self, start: str) -> None:
         import regex  # noqa: PLC0415 - only it can tell what may still become a match
 

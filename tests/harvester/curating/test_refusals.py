@@ -1,5 +1,6 @@
 """refusals: refusals and a model's boilerplate are told apart, in fifteen languages; what is quoted passes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,6 +142,55 @@ def test_boilerplate_is_dropped(kind: str, answer: str) -> None:
 @pytest.mark.parametrize("answer", INNOCENT)
 def test_other_words_pass(answer: str) -> None:
     assert FILTER.look(row(answer)) is None
+
+
+OF_OTHERS = [
+    ("Dear Ann,\n\nI'm sorry, but I can't come to your party on Friday, as I am abroad.\n\nBest, Tom", "Decline it."),
+    ("Dear Ann, I'm sorry, but I can't come to your party on Friday, as I am abroad.", "Decline it."),
+    ("Hi Ann,\n\nI'm sorry, but I can't help with that.\n\nBest, Tom", "Tell Ann that I have no time."),
+    ("Liebe Anna, es tut mir leid, aber ich kann am Freitag nicht kommen.", "Sag Anna ab."),
+    ("Subject: Party\nDear Ann, I'm sorry, but I can't help with that.", "Tell Ann that I have no time."),
+    ("A: Can you lend me ten euros?\nB: I'm sorry, I can't. I have no cash.", "Write a dialogue"),
+    ("**Ann:** Help me!\n\n**Tom:** I'm sorry, but I can't help with that.", "Write a dialogue"),
+    ("I'm sorry, but I'm unable to process a refund after 30 days. You can exchange it.", "Answer the customer."),
+    ("I'm sorry, but we can't accept returns of opened goods.", "Answer the customer."),
+    ("I'm sorry, I can't help you with that today.", "Translate: Lo siento, hoy no puedo ayudarle con eso."),
+    ("Es tut mir leid, ich kann heute leider nicht kommen.", "Übersetze: I'm sorry, I can't come today."),
+    ("申し訳ありませんが、今日は参加できません。", "Translate: Unfortunately, I can't take part today."),
+]
+
+
+@pytest.mark.parametrize(("answer", "text"), OF_OTHERS)
+def test_a_refusal_that_the_answer_tells_passes(answer: str, text: str) -> None:
+    assert FILTER.look(replace(row(answer), prompt=f"Do it: {text}", seed={"text": text})) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Hello! I'm sorry, but I can't help with that.",
+        "Hello,\n\nI'm sorry, but I can't help with that.\n\nPlease ask me something else.",
+        "I'm sorry, but I can't.",
+        "I'm sorry, but I can't do that",
+        "I apologize, but I'm unable to create that kind of content.",
+        "I'm sorry, but I cannot in good conscience tell you how.",
+        "Assistant: I'm sorry, but I can't help with that.\nReason: it is dangerous.",
+        "I'm sorry, but I can't process this request.",
+        "Sorry, but I won't write such a text. You can ask me something else.",
+    ],
+)
+def test_a_model_that_refuses_its_user_is_found_whatever_it_says_around_it(answer: str) -> None:
+    drop = FILTER.look(row(answer))
+    assert drop is not None
+    assert drop.reason == "refusal"
+
+
+def test_a_refusal_of_others_hides_no_boilerplate() -> None:
+    drop = FILTER.look(
+        row("Dear Ann,\n\nI'm sorry, but I can't help with that. As an AI language model, I have no time.")
+    )
+    assert drop is not None
+    assert drop.reason == "boilerplate"
 
 
 @pytest.mark.parametrize("place", ["{}", "First, some words of mine. {}", "One\nline\n{}", "So: {}"])
