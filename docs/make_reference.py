@@ -24,6 +24,7 @@ from finetune.config import RunConfig
 from harvester import errors as harvester_errors
 from harvester.cli import cli as harvester_cli
 from harvester.exporting.schema import SCHEMA
+from harvester.meanings import FAMILIES, REASONS, meaning
 
 FOLDER = Path(__file__).parent / "reference"
 Coded = type[harvester_errors.HarvesterError] | type[finetune_errors.FinetuneError]
@@ -83,7 +84,18 @@ def dataset(schema: pa.Schema, meanings: dict[str, str]) -> str:
         KeyError: a column has no meaning.
     """
     rows = [f"| `{field.name}` | {_arrow(field.type)} | {_cell(meanings[field.name])} |" for field in schema]
-    return "\n".join([words.DATASET_HEAD, "| column | type | meaning |", "|---|---|---|", *rows]) + "\n"
+    columns = "\n".join([words.DATASET_HEAD, "| column | type | meaning |", "|---|---|---|", *rows])
+    return f"{columns}\n\n{words.REASONS_HEAD}{_reasons()}"
+
+
+def _reasons() -> str:
+    """Every reason of `harvester.meanings`, as a table's lines.
+
+    Raises:
+        KeyError: it is not known what follows a family's colon.
+    """
+    families = [f"{family}:{words.REST[family]}" for family in FAMILIES]
+    return "".join(f"| `{one}` | {_cell(meaning(one, frozenset()))} |\n" for one in [*REASONS, *families])
 
 
 def _arrow(kind: pa.DataType) -> str:

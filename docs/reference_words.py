@@ -72,6 +72,28 @@ holds the rejected ones too). `test` holds every answer to every held-out seed, 
 own score is honest; several rows of it may share a `seed_id`. All splits have the same columns:
 """
 
+REASONS_HEAD = """\
+## Why a row is not for training
+
+`drop_reason`, and what `harvester status`, `harvester export` and harvester.json count. In a recipe of several steps
+the name of an earlier step may come first: `ask:length`. `length` is about the limit `max_tokens`, `verify:length`
+about the verifier of that name.
+
+| reason | meaning |
+|---|---|
+"""
+
+REST = {
+    "verify": "CHECK",
+    "curate": "REASON",
+    "person": "rejected",
+    "terms": "VERDICT",
+    "failed": " REASON",
+    "render": "STEP",
+    "of": "STEP",
+}
+"""What follows the colon in a reason of each family."""
+
 COLUMNS = {
     "messages": "The student's view; the assistant's message is the last.",
     "tools": "JSON; null where no tools were offered.",
