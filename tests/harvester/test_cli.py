@@ -20,7 +20,7 @@ def test_the_road_from_check_to_export(harvester: Any, folder: Any, tmp_path: Pa
     code, out, _ = harvester("collect", folder.path, "--json", "--limit", 4)
     assert (code, json.loads(out)["answered"]) == (0, 4)
     code, out, _ = harvester("collect", folder.path)
-    assert (code, out.count("\n")) == (0, 1)
+    assert (code, out.count("\n")) == (0, 2)
     code, out, _ = harvester("status", folder.path, "--json")
     assert json.loads(out)["requests"] == {"answered": 10}
     code, out, _ = harvester("export", folder.path, tmp_path / "out", "--json")
