@@ -67,6 +67,8 @@ CAPITALS = (0.3, 0.7)
 """Their share of a key's letters, where letters are drawn by lot; in words it is smaller, or all are capitals."""
 LEAST_DIFFERENT = 10
 """Characters of a key in capitals; a placeholder such as AKIAXXXXXXXXXXXXXXXX has fewer."""
+SAMPLE = "EXAMPLE"
+"""In the keys of AWS's documentation, which are no one's."""
 WORD = re.compile(r"[A-Za-z0-9]")
 HIDDEN = "[key]"
 
@@ -78,6 +80,8 @@ _NO_PASSWORD = re.compile(
     r"(?:[_-]?here)?|x+|\*+|\.+|.*[{}$<>].*)",
     re.IGNORECASE,
 )
+
+_OWN_MACHINE = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1\])(?![\w-]|\.\w)", re.IGNORECASE)
 
 
 def kinds(text: str) -> set[str]:
@@ -160,7 +164,9 @@ def _credible(kind: str, match: re.Match[str]) -> bool:
     text, begin, end = match.string, match.start(), match.end()
     if kind not in NO_DIGITS and not _drawn_by_lot(kind, match.group()):
         return False
-    if kind == "Basic Auth Credentials" and _NO_PASSWORD.fullmatch(match.group(1)):
+    if kind == "Basic Auth Credentials" and (_NO_PASSWORD.fullmatch(match.group(1)) or _OWN_MACHINE.match(text, end)):
+        return False
+    if kind == "AWS Access Key" and SAMPLE in match.group(match.lastindex or 0):
         return False
     if begin > 0 and WORD.match(text[begin - 1]) and WORD.match(text[begin]):
         return False

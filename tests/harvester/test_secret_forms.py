@@ -19,7 +19,7 @@ HEX = "0123456789abcdef" * 4
 # Put together here, so that no scanner of this repository takes them for real ones.
 FORMS = {
     "Anthropic API key": "sk-" + "ant-api03-" + LETTERS,
-    "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "AWS Access Key": "AKIA" + "IOSFODNN7QWERTZU",
     "Azure Storage Account access key": "AccountKey=" + LETTERS[:86] + "==",
     "Basic Auth Credentials": "https://me:hunter2" + "@example.com/",
     "Cloudant Credentials": "cloudant" + f"_apikey = '{HEX}'",
@@ -88,6 +88,8 @@ def test_a_secret_is_taken_out_of_what_is_said(secret: str) -> None:
         ("glpat-" + "xxxxxxxxxxxxxxxxxxxx", set()),
         ("glpat-" + "YOUR_TOKEN_GOES_HERE", set()),
         ("AKIA" + "XXXXXXXXXXXXXXXX", set()),
+        ("AKIA" + "IOSFODNN7EXAMPLE", set()),
+        ("aws_secret_key = '" + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'", set()),
         ("sk_live_" + "the_key_that_is_not_there", set()),
     ],
 )
@@ -133,6 +135,9 @@ def ordinary() -> dict[str, list[str]]:
     "text",
     [
         "postgres://user:password" + "@localhost:5432/shop",
+        "postgresql://scott:tiger" + "@localhost:5432/mydb",
+        "mysql://scott:tiger" + "@127.0.0.1.",
+        "redis://scott:tiger" + "@[::1]/0",
         "redis://:your_password" + "@cache:6379",
         "https://admin:${TOKEN}" + "@example.com/",
         "mongodb://{user}:{password}" + "@host",

@@ -14,7 +14,7 @@ from harvester.curating.secrets import Secrets
 # Put together here, so that no scanner of this repository takes them for real ones.
 LETTERS = "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb7dEf0hIj3kLm6nOp9qRs2tUv5wXy8zAb1dEf4hIj7k"
 SECRETS = {
-    "AWS Access Key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "AWS Access Key": "AKIA" + "IOSFODNN7QWERTZU",
     "Basic Auth Credentials": "https://me:hunter2" + "@example.com/",
     "GitHub Token": "ghp_" + LETTERS[:36],
     "OpenAI API key": "sk-" + "proj-" + LETTERS,
