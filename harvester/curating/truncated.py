@@ -19,6 +19,8 @@ from harvester.curating.base import Drop, Example
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons, in small letters: OpenAI's protocol, Anthropic and Gemini, Responses, Mistral."""
 LEAST_SENTENCES = 3
+LEAST_UNDERLINE = 4
+"""Tildes; three begin a code fence."""
 
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _INLINE_CODE = re.compile(r"`[^`\n]+`")
@@ -55,16 +57,24 @@ def _sign(text: str, finish_reason: str | None) -> str | None:
 
 def _open_fence(text: str) -> bool:
     fences = list(_FENCE.finditer(text)) if "```" in text or "~~~" in text else []
-    if len(fences) % 2 == 0:
-        return False
-    opened = None
+    opened, counted = None, 0
     for fence in fences:
         marks, after = fence.groups()
         if opened is None:
+            if _is_underline(text, fence):
+                continue
             opened = fence
         elif marks[0] == opened[1][0] and len(marks) >= len(opened[1]) and not after.strip():
             opened = None
-    return opened is not None and bool(text[opened.end() :].strip())
+        counted += 1
+    return opened is not None and counted % 2 == 1 and bool(text[opened.end() :].strip())
+
+
+def _is_underline(text: str, fence: re.Match[str]) -> bool:
+    """Whether a line of tildes makes a heading of the line above, as in reStructuredText."""
+    line, end = fence[0].rstrip(), fence.start() - 1
+    title = text[text.rfind("\n", 0, max(0, end)) + 1 : max(0, end)].strip()
+    return line == "~" * len(line) and len(line) >= LEAST_UNDERLINE and 0 < len(title) <= len(line)
 
 
 def _open_json(text: str) -> bool:

@@ -20,6 +20,8 @@ def row(answer: str, finish_reason: str | None = "stop") -> Example:
 CUT = [
     ("open code fence", "Here:\n```python\nprint(1)"),
     ("open code fence", "~~~\ntext"),
+    ("open code fence", "The code:\n~~~~\ntext"),
+    ("open code fence", "So:\n\n~~~~~~~~\ntext"),
     ("open code fence", "```python\nx = 1\n```\nand\n\n   ```js\nlet y"),
     ("open code fence", "1. So:\n   ````md\n   ```\n   x\n   ```"),
     ("open JSON", '{"a": 1, '),
@@ -44,6 +46,9 @@ WHOLE = [
     "````md\n```\ncode\n```\n````",
     "```markdown\n# Title\n```python\nx\n```\n```",  # fences within a fence, as models write them
     "~~~\n```\n~~~",
+    "Title\n~~~~~\n\nSome text about it.",  # headings of reStructuredText
+    "Intro.\n\nWhy\n~~~~\nSo.\n\nHow\n~~~~~~\nThus.\n\n~~~~~~~\nOverall\n~~~~~~~\nWell.",
+    "~~~~\ncode and more code\nx\n~~~~\nDone",
     "Type ``` to open a fence.",
     "The end of a block\n```",  # a fence too many holds nothing
     '{"a": 1}',
