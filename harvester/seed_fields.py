@@ -15,7 +15,8 @@ class KindFields:
     def __init__(self, recipe: Recipe) -> None:
         """For a recipe; of seeds that are made only later nothing is known."""
         stated = {"per_source": recipe.curate.per_source, "balance": recipe.curate.balance}
-        named = {name: its.field for name, its in stated.items() if its and its.field != ANSWER}
+        of_answer = ("balance", ANSWER)  # the answer itself
+        named = {name: its.field for name, its in stated.items() if its and (name, its.field) != of_answer}
         self._path = recipe.path
         self._missing = {} if recipe.has_new_seeds(recipe.answer_step) else named
         self._known: dict[str, None] = {}

@@ -9,11 +9,12 @@ drop it before.
 """
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
 from harvester.curating.base import Drop, Example
 from harvester.curating.capping import Kind, Kinds
 from harvester.errors import BadInput
-from harvester.recipe import curation
+from harvester.recipe import ANSWER, curation
 
 WHERE = "curate.balance.field"
 FEW_CLASSES = 12
@@ -37,13 +38,15 @@ class Balance:
         Raises:
             BadInput: no row's seed has the field, or what it holds names no classes.
         """
-        kinds = Kinds(examples, self._settings.field, WHERE)
+        field = self._settings.field
+        kinds = Kinds(examples, None if field == ANSWER else field, WHERE)
         counts = kinds.counts()
-        _require_labels(counts, self._settings.field)
+        _require_labels(counts, field)
         smallest: dict[str, int] = {}
         for (split, _), count in counts.items():
             smallest[split] = min(count, smallest.get(split, count))
-        most = {split: int(count * self._settings.at_most) for split, count in smallest.items()}
+        times = Fraction(str(self._settings.at_most))  # 100 · 2.3 is 229.99999999999997
+        most = {split: int(count * times) for split, count in smallest.items()}
         return {
             row: Drop("balance", {"class": label, "most": most[split]})
             for row, (split, label) in kinds.beyond(lambda kind: most[kind[0]])

@@ -11,7 +11,6 @@ from harvester.curating.base import Example
 from harvester.curating.comparable import spaced
 from harvester.curating.ranking import best_first, worth
 from harvester.errors import BadInput
-from harvester.recipe import ANSWER
 from harvester.records import Json, canonical
 
 Kind = tuple[str, str]
@@ -21,8 +20,13 @@ Kind = tuple[str, str]
 class Kinds:
     """Rows that have a kind, with what they are ranked by; flat but for one text of each kind."""
 
-    def __init__(self, examples: Iterable[Example], field: str, where: str) -> None:
+    def __init__(self, examples: Iterable[Example], field: str | None, where: str) -> None:
         """Go through the rows once. One whose seed lacks the field, or holds null there, has no kind.
+
+        Args:
+            examples: the rows.
+            field: of their seeds; None for the answer.
+            where: the setting that names the field.
 
         Raises:
             BadInput: no row's seed has the field.
@@ -31,7 +35,7 @@ class Kinds:
         self._numbers: dict[Kind, int] = {}
         fields: set[str] = set()
         for example in examples:
-            value = spaced(example.answer) if field == ANSWER else example.seed.get(field)
+            value = spaced(example.answer) if field is None else example.seed.get(field)
             if value is None:
                 fields.update(example.seed)
                 continue

@@ -72,6 +72,18 @@ def test_no_class_has_more_than_so_many_times_the_smallest() -> None:
     assert set(map(str, run(balance(), rows).values())) == {"{'class': 'a', 'most': 6}"}
 
 
+def test_a_cap_is_exact() -> None:
+    rows = labelled({"a": 240, "b": 100})
+    assert Counter(one.answer for one in left(balance(at_most=2.3), rows)) == {"a": 230, "b": 100}
+
+
+def test_a_source_is_a_field_of_the_seed_whatever_its_name() -> None:
+    rows = [row(n, answer=str(n), seed={"answer": "same"}) for n in range(3)]
+    assert ids(left(per_source(1, "answer"), rows)) == ["r0"]
+    with pytest.raises(BadInput, match=r"no row's seed has the field 'answer'; they have: text"):
+        per_source(1, "answer").drops([row(1, seed={"text": "t"})])
+
+
 def test_answers_as_classes_are_compared_without_case_and_space() -> None:
     rows = [row(n, answer=answer) for n, answer in enumerate(["Yes", "yes ", "YES", "no"])]
     assert run(balance("answer", 1), rows) == {name: {"class": "yes", "most": 1} for name in ("r1", "r2")}
