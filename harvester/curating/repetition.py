@@ -31,6 +31,7 @@ _PROBE = 16
 _TRIES = 16
 _NUMBERING = re.compile(r"^[#*\- \t]*\d+(?:[.):][ \t]*|\Z)", re.MULTILINE)
 _CODE = re.compile(r"^[ \t]*```.*?^[ \t]*```", re.MULTILINE | re.DOTALL)
+_SQL = re.compile(r"^[ \t]*(?:INSERT INTO|VALUES|\()[^\n]*[;,)][ \t]*$", re.MULTILINE | re.IGNORECASE)
 _EDGES = " \t\n.,!?;:\"'*-。、！？"  # noqa: RUF001 - full-width marks
 
 
@@ -99,6 +100,8 @@ def _ratio(text: str) -> float:
         return 1.0
     if "```" in text:
         text = _CODE.sub("", text)
+    if "INSERT INTO" in text.upper():  # rows, and no fence around them
+        text = _SQL.sub("", text)
     raw = text.encode("utf-8", "replace")
     if len(raw) < LEAST_COMPRESSED or not _recurs(text):
         return 1.0

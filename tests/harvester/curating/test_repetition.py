@@ -56,6 +56,8 @@ LEGITIMATE = {
     "a times table": "".join(f"{n} x 7 = {n * 7}\n" for n in range(1, 31)),
     "a numbered table": "".join(f"| {n} | yes | {n * 13 % 7} |\n" for n in range(40)),
     "closed code": "```python\n" + "print(0)\n" * 60 + "```",
+    "SQL": "\n".join(f"INSERT INTO t (id, v) VALUES ({n}, 'x');" for n in range(60)),  # noqa: S608 - a text
+    "SQL, rows in one": "INSERT INTO t VALUES\n" + ",\n".join(f"({n}, 'x', 'a longer text')" for n in range(60)) + ";",
     "JSON": "[" + ", ".join('{"name": "Kofi", "amount": 0, "date": null}' for _ in range(60)) + "]",
     "decimals": "1/3 = 0." + "3" * 200,
     "a diary": "".join(
