@@ -72,7 +72,7 @@ def strictest(ledger: Row, terms: list[list[str]]) -> str | None:
 
 def is_written(row: Row, fate: str | None, *, unfiltered: bool) -> bool:
     """Whether a row has to be in the dataset; an unfiltered one has all of train that is not harmful."""
-    harmless = not row["banned"] and not (fate or "").startswith(("terms:", "person:"))
+    harmless = not row["harm"] and not (fate or "").startswith(("terms:", "person:"))
     return fate is None or (unfiltered and harmless and row["split"] == "train")
 
 
@@ -106,7 +106,8 @@ def check_counts(ledger: Row, wanted: Fates, manifest: Row, card: str) -> Iterat
         if is_written(row, fate := wanted[row["id"]], unfiltered=unfiltered):
             rows[row["split"]] += 1
         else:
-            dropped[str(fate)] += 1
+            barred = unfiltered and row["split"] == "train" and not str(fate).startswith(("terms:", "person:"))
+            dropped[row["harm"] if barred else str(fate)] += 1
     by_itself = fates(ledger, None)
     learnt = [by_itself[row["id"]] for row in ledger["rows"] if row["split"] != "test"]
     accepted = [fate for fate in learnt if fate is None or fate.startswith("curate:")]

@@ -53,7 +53,7 @@ def plant(total: int, times: int, *, key: str, reply_key: str) -> Planted:
     prose, planted = Prose(7), Planted(key)
     planted.add(
         Row(prose.text(), f"{prose.text()} They wrote {KEY} on the door.", "an answer that repeats the teacher's key"),
-        Row(prose.text(), "", "an error that repeats the teacher's key", reason=FAILED, banned=True, status=400),
+        Row(prose.text(), "", "an error that repeats the teacher's key", reason=FAILED, harm=FAILED, status=400),
         Row(prose.text(), f"It is {reply_key}.", "a key of the teacher's own", reason="curate:secret"),
         Row(prose.text(), f"It is sk-ant-api03-{'x1Y' * 16}.", "held out: a key", "test"),
     )

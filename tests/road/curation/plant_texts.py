@@ -67,7 +67,7 @@ def _hidden(prose: Prose, name: str, reason: str | None, text: str, language: st
     yield _row(prose, f"{name}, reasoning", reason, prose.text(), reasoning=reasoning)
     if reason:
         answer = f"REJECTED: {SENTENCES['en'].format(refused)}"
-        yield Row(prose.text(), answer, f"{name}, refused", reason="verify:regex", banned=True)
+        yield Row(prose.text(), answer, f"{name}, refused", reason="verify:regex", harm=reason)
 
 
 def _repeated(begin: str, unit: str, times: int) -> str:

@@ -38,7 +38,7 @@ class Row:
     planted: str  # what it is, in words
     split: str = "train"
     reason: str | None = None  # why it has to be left out, as harvester.json has it; None: by its cluster and caps
-    banned: bool = False  # not in an unfiltered dataset either, whatever the reason says
+    harm: str | None = None  # why it is in no unfiltered dataset either, where the reason is another one
     cluster: str | None = None  # of equal or similar rows the best stays
     cluster_reason: str | None = None  # of the others
     topic: str | None = None  # a class
@@ -127,7 +127,7 @@ class Planted:
         return {
             "id": id_,
             **{name: getattr(row, name) for name in names},
-            "banned": row.banned or row.reason in HARMFUL,
+            "harm": row.reason if row.reason in HARMFUL else row.harm,
             "judged": phases.get("judge") is not None,
             "terms": [[teacher, terms[phase][teacher]] for teacher, phase in phases.items() if phase],
         }

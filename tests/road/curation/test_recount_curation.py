@@ -30,14 +30,14 @@ CARD = """| `train` | 3 | \n| `test` | 1 |\nOf the whole: **conditions**\n- obli
 def ledger() -> dict[str, Any]:
     """Seven rows of which three are left out: for themselves, for a better one, and as one too many."""
     common = {
-        "split": "train", "reason": None, "banned": False, "cluster": None, "cluster_reason": None, "topic": None,
+        "split": "train", "reason": None, "harm": None, "cluster": None, "cluster_reason": None, "topic": None,
         "source": None, "score": 3.0, "judged": True, "planted": "p",
         "terms": [["teacher", "apache"]],
     }  # fmt: skip
     pair = {"cluster": "c", "cluster_reason": "curate:near_duplicate"}
     special: Table = [
         {"topic": "a"},
-        {"reason": "curate:secret", "banned": True},
+        {"reason": "curate:secret", "harm": "curate:secret"},
         {**pair, "score": 2.0},
         {**pair, "score": 4.0, "terms": [["teacher", "apache"], ["judge", "llama"]]},
         {"topic": "b", "score": 2.0},

@@ -84,7 +84,7 @@ def test_people_have_the_last_word_and_a_curation_can_be_taken_back(harbour: Har
     )
     for id_, word in ((accepted, "accept"), (rejected, "reject")):
         harbour.run("verdict", before[id_]["row_id"], word, "--recipe", harbour.folder, "--store", store)
-    spoken = {accepted: {"reason": None, "banned": False}, rejected: {"reason": "person:rejected"}}
+    spoken = {accepted: {"reason": None, "harm": None}, rejected: {"reason": "person:rejected"}}
     ledger["rows"] = [row | spoken.get(row["id"], {}) for row in ledger["rows"]]
     code, said = harbour.recount(harbour.export("spoken", "--store", store), ledger)
     assert code == 0, said
