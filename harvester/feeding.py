@@ -17,9 +17,9 @@ MOST_FOLLOWING = 5000
 class Allowance:
     """How many requests a run may still hand out, over all of its teachers, and which are in their queues."""
 
-    def __init__(self, left: int) -> None:
-        """An allowance of `left`."""
-        self.left = left
+    def __init__(self, left: int, may_begin: Callable[[], bool] = lambda: True) -> None:
+        """An allowance of `left`; what follows from no answer of this run waits until it may begin."""
+        self.left, self.may_begin = left, may_begin
         self.queued: set[int] = set()  # of all lanes: two names may stand for one provider
 
 
@@ -46,6 +46,7 @@ class Feeder:
         self._in_store = True  # there may be open requests that are neither here nor handed out
         self._reading = False
         self._ended = False
+        self._held_out = False  # hand out what is asked for dev and test alone
         self._changed = asyncio.Event()  # something to hand out, or the end
         self._low = asyncio.Event()
 
@@ -55,9 +56,14 @@ class Feeder:
         more = self._following or self._planned or self._in_store or self._reading
         return not more or not self._allowance.left
 
+    @property
+    def following(self) -> int:
+        """How many requests that follow from answers wait here."""
+        return len(self._following)
+
     def add(self, following: Iterable[Pending]) -> None:
-        """Take requests that follow from stored answers."""
-        for pending in following:
+        """Take requests that follow from stored answers; whoever waits looks again, though there be none."""
+        for pending in filter(self._is_wanted, following):
             if pending.request_id in self._allowance.queued or self._store.mark.is_out(pending.request_id):
                 continue  # of another row, too
             if len(self._following) < MOST_FOLLOWING:
@@ -69,6 +75,20 @@ class Feeder:
                 self._in_store = True
                 self._low.set()
         self._changed.set()
+
+    def keep_held_out(self) -> None:
+        """Hand out, from now on, only what is asked for dev and test."""
+        self._held_out = True
+        for queue in (self._following, self._planned):
+            wanted = list(filter(self._is_wanted, queue))
+            self._allowance.queued -= {pending.request_id for pending in queue if not pending.held_out}
+            queue.clear()
+            queue.extend(wanted)
+        self._changed.set()
+        self._low.set()
+
+    def _is_wanted(self, pending: Pending) -> bool:
+        return pending.held_out or not self._held_out
 
     def end(self) -> None:
         """Nothing more comes."""
@@ -85,7 +105,7 @@ class Feeder:
         while True:
             if self._ended or not self._allowance.left:
                 return None
-            if queue := self._following or self._planned:
+            if queue := self._following or (self._allowance.may_begin() and self._planned):
                 pending = queue.popleft()
                 self._allowance.queued.discard(pending.request_id)
                 self._allowance.left -= 1
@@ -126,10 +146,12 @@ class Feeder:
         size = min(READ_AHEAD, self._allowance.left)
         batch = await asyncio.get_running_loop().run_in_executor(
             self._journal.thread,
-            lambda: self._store.pending(self._plan_id, after=after, limit=size, teacher=self._teacher),
+            lambda: self._store.pending(
+                self._plan_id, after=after, limit=size, teacher=self._teacher, held_out=self._held_out
+            ),
         )
         known |= self._came_meanwhile
-        new = [pending for pending in batch if pending.request_id not in known]
+        new = [pending for pending in batch if pending.request_id not in known and self._is_wanted(pending)]
         self._planned += new
         self._allowance.queued.update(pending.request_id for pending in new)
         self._changed.set()

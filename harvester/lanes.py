@@ -94,6 +94,15 @@ class Lane:
         self._feeder.add(following)
         self._staff()
 
+    def keep_held_out(self) -> None:
+        """Ask, from now on, only what is asked for dev and test."""
+        self._feeder.keep_held_out()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are in flight, or were led to by answers and wait for a worker."""
+        return 0 if self.stopped else self._busy - self.asleep + self._feeder.following
+
     @property
     def at_rest(self) -> bool:
         """Whether it asks nothing, and knows of nothing to ask."""

@@ -32,7 +32,7 @@ class Options:
     """What the command line adds to a recipe."""
 
     limit: int | None = None  # requests asked in this run
-    accept: int | None = None  # stop once so many rows of train are accepted
+    accept: int | None = None  # once so many rows of train are accepted, ask only for dev and test
     budget_usd: Decimal | None = None  # for the store in all, instead of the recipe's
     retry_failed: bool = False  # ask also what failed for good before
     report: Callable[[Progress], None] | None = None  # called every `report_every_s`

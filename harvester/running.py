@@ -59,7 +59,7 @@ class Run:
         self._id = store.begin_run(plan_id, recipe.name, prices, retry_failed=options.retry_failed)
         self.progress = Progress(recipe.name, min(store.count_pending(plan_id), _most(options)), again)
         self._budget = Budget(store.spent_nusd(), list(caps(recipe, options, store)))
-        self._allowance = Allowance(_most(options))
+        self._allowance = Allowance(_most(options), self._may_begin)
         reader = StoreReader(store.engine, store.path)
         counting = options.accept is not None
         following = Following(flow, reader, self.progress, count_accepted=counting)
@@ -67,6 +67,9 @@ class Run:
             store.apply_with([], following.recount)
         self._journal = Journal(store, following, self._take, self._look_whether_all_is_done, self._stop)
         self._lanes = {name: self._lane(name, teacher) for name, teacher in recipe.asked_teachers.items()}
+        if self._enough:
+            self.progress.to_ask = min(store.count_pending(plan_id, held_out=True), _most(options))
+            self._keep_held_out()
         self._group: asyncio.TaskGroup | None = None
         self._stopped: Exception | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -102,7 +105,7 @@ class Run:
         self._main = asyncio.current_task()
         with on_interrupt(self._interrupt):  # until the end is written down
             try:
-                if self.progress.to_ask and not self._enough:
+                if self.progress.to_ask:
                     async with self._connected() as clients:
                         await self._ask_with(clients, started)
                 outcome = STOPPED if self._stopped else DONE
@@ -172,21 +175,36 @@ class Run:
     # --- what follows from answers
 
     def _take(self, following: list[Pending]) -> None:
-        """Hand requests that follow from stored answers to their lanes, unless there are rows enough."""
+        """Hand requests that follow from stored answers to their lanes; with rows enough, those of dev and test."""
         if self._enough:
-            for lane in self._lanes.values():
-                lane.end()
-            return
+            self._keep_held_out()
+            following = [pending for pending in following if pending.held_out]
         to_ask = self.progress.to_ask + len(following)
         self.progress.to_ask = min(to_ask, _most(self._options))
         for name, lane in self._lanes.items():
-            if its := [pending for pending in following if pending.teacher == name]:
-                lane.add(its)
+            lane.add([pending for pending in following if pending.teacher == name])
 
     @property
     def _enough(self) -> bool:
         wanted = self._options.accept
         return wanted is not None and (self.progress.accepted_rows or 0) >= wanted
+
+    def _keep_held_out(self) -> None:
+        for lane in self._lanes.values():
+            lane.keep_held_out()
+
+    def _may_begin(self) -> bool:
+        """Whether one more planned request may be needed, if all that is under way becomes accepted rows.
+
+        As many as the permits may be under way at any time: else few missing rows would be asked for one by one.
+        """
+        wanted = self._options.accept
+        if wanted is None or self._enough:
+            return True
+        missing = wanted - (self.progress.accepted_rows or 0)
+        lanes = [lane for lane in self._lanes.values() if not lane.stopped]
+        under_way = self._journal.unsettled + sum(lane.under_way for lane in lanes)
+        return under_way < max(missing, sum(lane.limiter.slots.size for lane in lanes))
 
     def _look_whether_all_is_done(self) -> None:
         """End the lanes once none of them has anything to ask, and no stored answer leads to more."""

@@ -23,7 +23,9 @@ MOST_USD = 10**9
 @recipe_argument
 @store_option
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Ask at most so many requests in this run.")
-@click.option("--accept", metavar="N", type=click.IntRange(min=1), help="Stop once N rows of train are accepted.")
+@click.option(
+    "--accept", metavar="N", type=click.IntRange(min=1), help="With N rows of train accepted, ask dev and test only."
+)
 @click.option("--budget", metavar="USD", help="Stop before the store has cost more than this.")
 @click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
 @click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")

@@ -11,6 +11,12 @@ def in_plan(plan_id: int) -> ColumnElement[bool]:
     return exists().where(rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
 
 
+def is_held_out(plan_id: int) -> ColumnElement[bool]:
+    """Whether a row of dev or test of the plan needs the request."""
+    its = rows.alias()  # the query may look at rows itself
+    return exists().where(its.c.request_id == requests.c.id, its.c.plan_id == plan_id, its.c.split != "train")
+
+
 def unjudged(plan_id: int, rules: RuleDigests) -> tuple[ColumnElement[bool], ...]:
     """Terms over rows, replies and outcomes; only the replies of runs that may have left some are looked at.
 

@@ -98,6 +98,11 @@ class Journal:
         """Whether everything is on disk, and everything that follows from it is known."""
         return not (self._queue or self._further or self._jobs or self._committing)
 
+    @property
+    def unsettled(self) -> int:
+        """Events that are not on disk yet or not judged, about one for each answer."""
+        return len(self._queue) + len(self._further) + len(self._jobs)
+
     def put(self, event: Event) -> None:
         """Queue an event. It never waits: nothing can come between a paid answer and its place in the queue."""
         self._queue.append(event)

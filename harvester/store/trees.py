@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from harvester.records import Outcome, RuleDigests, Seed, unanswered
-from harvester.store.conditions import not_judged_by
+from harvester.store.conditions import is_held_out, not_judged_by
 from harvester.store.events import Known
 from harvester.store.nodes import ENDED
 from harvester.store.paging import chunks
@@ -94,16 +94,18 @@ class Children:
 def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: RuleDigests) -> Children:
     """What can be asked, and what can be judged, of the rows that were made from these."""
     found = Children([], [])
+    held_out = is_held_out(plan_id).label("held_out")
     for some in chunks(parents):
         made = (rows.c.parent.in_(some), rows.c.plan_id == plan_id)
         to_ask = (
-            select(requests.c.id, requests.c.body, func.min(rows.c.teacher).label("teacher"))
+            select(requests.c.id, requests.c.body, func.min(rows.c.teacher).label("teacher"), held_out)
             .join(rows, rows.c.request_id == requests.c.id)
             .where(*made, requests.c.state == PENDING)
             .group_by(requests.c.id)
         )
         for row in connection.execute(to_ask):
-            found.open.append(Pending(row.id, inflated(row.body, f"request {row.id}"), row.teacher))
+            body = inflated(row.body, f"request {row.id}")
+            found.open.append(Pending(row.id, body, row.teacher, bool(row.held_out)))
         to_judge = (
             select(rows.c.request_id, rows.c.id)
             .join(requests, requests.c.id == rows.c.request_id)

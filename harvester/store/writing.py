@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json, digest
 from harvester.store import curations
 from harvester.store.applying import utc_now, write
-from harvester.store.conditions import in_plan
+from harvester.store.conditions import in_plan, is_held_out
 from harvester.store.curations import Dropped
 from harvester.store.engine import explained, writing_engine
 from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Unanswered
@@ -39,6 +39,7 @@ class Pending:
     request_id: int
     body: bytes
     teacher: str = TEACHER  # the recipe's name for it
+    held_out: bool = False  # of dev or test: asked however many rows of train are accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +194,28 @@ class StoreWriter:
             self.mark.begin(run_id)
         return run_id
 
-    def pending(self, plan_id: int, *, after: int, limit: int, teacher: str = TEACHER) -> list[Pending]:
-        """The next open requests that the plan asks of a teacher, in order, with ids above `after`."""
+    def pending(
+        self, plan_id: int, *, after: int, limit: int, teacher: str = TEACHER, held_out: bool = False
+    ) -> list[Pending]:
+        """The next open requests that the plan asks of a teacher, in order, with ids above `after`.
+
+        With `held_out`, those of dev and test alone.
+        """
         query = _pending_query(plan_id, teacher).where(requests.c.id > after).order_by(requests.c.id).limit(limit)
+        if held_out:
+            query = query.where(is_held_out(plan_id))
         with self._transaction() as connection:
             return self._pending_rows(connection, query)
 
-    def _pending_rows(self, connection: Connection, query: Select[tuple[int, bytes, str]]) -> list[Pending]:
+    def _pending_rows(self, connection: Connection, query: Select[tuple[int, bytes, str, bool]]) -> list[Pending]:
         return [
-            Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"), row.teacher)
+            Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"), row.teacher, bool(row.held_out))
             for row in connection.execute(query)
         ]
 
-    def count_pending(self, plan_id: int) -> int:
-        """How many of the plan's requests are open."""
-        is_open = (OPEN, requests.c.state == PENDING, in_plan(plan_id))
+    def count_pending(self, plan_id: int, *, held_out: bool = False) -> int:
+        """How many of the plan's requests are open; with `held_out`, of those of dev and test alone."""
+        is_open = (OPEN, requests.c.state == PENDING, is_held_out(plan_id) if held_out else in_plan(plan_id))
         query = select(func.count()).select_from(requests).where(*is_open)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
@@ -296,11 +304,12 @@ def _forget_other_rules(connection: Connection, plan_id: int, rules: str) -> Non
         connection.execute(update(table).where(*others).values(judged_rules=None))
 
 
-def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int, bytes, str]]:
+def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int, bytes, str, bool]]:
     """The plan's open requests, each with the one teacher that it is asked of; all, or those of a teacher."""
     # Steps that ask the same of one provider under two names share the request: one of the names has it.
     of_plan = (rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
     asked = select(func.min(rows.c.teacher)).where(*of_plan).scalar_subquery()
     its = in_plan(plan_id) if teacher is None else asked == teacher
     is_open = (OPEN, requests.c.state == PENDING, its)
-    return select(requests.c.id, requests.c.body, asked.label("teacher")).where(*is_open)
+    held_out = is_held_out(plan_id).label("held_out")
+    return select(requests.c.id, requests.c.body, asked.label("teacher"), held_out).where(*is_open)

@@ -34,6 +34,8 @@ def query_plans(store: StoreWriter) -> Iterator[list[str]]:
 RUNNING: dict[str, Callable[[StoreWriter, StoreReader], object]] = {
     "pending": lambda store, _: store.pending(1, after=0, limit=5),
     "count_pending": lambda store, _: store.count_pending(1),
+    "pending_held_out": lambda store, _: store.pending(1, after=0, limit=5, held_out=True),
+    "count_held_out": lambda store, _: store.count_pending(1, held_out=True),
     "begin_run": lambda store, _: begin(store, 1),
     "retry_failed": lambda store, _: store.begin_run(1, "toy", None, retry_failed=True),
     "killed_runs": lambda store, _: store.killed_runs(),
@@ -59,7 +61,9 @@ def test_a_run_scans_no_table_that_grows_with_the_seeds(tmp_path: Path, name: st
             assert "rows_in_order" not in step, "it would read the plan's every row"
 
 
-@pytest.mark.parametrize("name", ["pending", "count_pending", "begin_run", "retry_failed"])
+@pytest.mark.parametrize(
+    "name", ["pending", "count_pending", "pending_held_out", "count_held_out", "begin_run", "retry_failed"]
+)
 def test_open_requests_are_found_without_a_look_at_the_answered_ones(tmp_path: Path, name: str) -> None:
     with StoreWriter.open(tmp_path / "harvest.db") as store:
         begin(store, add_plan(store))
