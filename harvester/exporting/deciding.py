@@ -1,5 +1,6 @@
 """What finally becomes of an answer: a person's word wins over the rules, and the rules over curation."""
 
+import re
 from dataclasses import replace
 
 from harvester.exporting.lineages import Lineage
@@ -10,6 +11,7 @@ CURATE, PERSON = "curate", "person"
 HARMFUL = frozenset({"secret", "personal_data", "contaminated"})
 """Curation's reasons for which a row has no place among the rejected answers either."""
 REJECTED = f"{PERSON}:rejected"
+_FAILURE = re.compile(r"((?:^|:)failed: [^:]*):.*", re.DOTALL)
 
 
 def decided(lineage: Lineage, verdict: Verdict | None) -> Lineage:
@@ -50,7 +52,15 @@ def left_out(lineage: Lineage, ban: str | None, *, unfiltered: bool) -> str | No
         return None
     if unfiltered and row.split == "train" and row.reply is not None:
         return ban
-    return reason
+    return counted(reason)
+
+
+def counted(reason: str) -> str:
+    """A reason as it is counted, and published: of a failure's what the provider said is left out.
+
+    It may repeat the prompt, and with the request's number in it no two would be alike.
+    """
+    return _FAILURE.sub(r"\1", reason)
 
 
 def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:

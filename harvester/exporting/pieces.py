@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from harvester.exporting import preference
 from harvester.exporting.columns import Columns
-from harvester.exporting.deciding import banned, decided, left_out
+from harvester.exporting.deciding import banned, counted, decided, left_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
@@ -153,7 +153,7 @@ def _settled(found: Iterable[Lineage | Ended], people: Mapping[str, Verdict], co
     for one in found:
         if isinstance(one, Ended):
             if one.row.split != "test":
-                counts.dropped[one.reason] += 1
+                counts.dropped[counted(one.reason)] += 1
             continue
         lineage = decided(one, people.get(one.row.row_id))
         if lineage.waits or (lineage.row.split != "test" and is_waiting(lineage.outcome)):

@@ -11,7 +11,7 @@ from plant_texts import LEAST_TOKENS, MOST_TOKENS, every_filter  # isort: skip
 from planted import ANSWER, FILES, GRADING, JUDGE, KEY, LEAST_SCORE, MOST_OF_A_SOURCE, TASK, Planted, Row  # isort: skip
 from prose import LANGUAGES, Prose  # isort: skip
 
-FAILED = "failed: HTTP 400: cannot ask [key] for [key]"
+FAILED = "failed: HTTP 400"
 KEY_ENV = "HARBOUR_API_KEY"
 TOPICS = {"sea": 40, "law": 12, "crops": 13, "craft": 14}
 CLAIM = {"basis": "a letter of its maker", "accepted_by": "Ada Finch"}
