@@ -90,6 +90,9 @@ def _near(loc: tuple[int | str, ...], root: type[BaseModel]) -> str | None:
     """The known field, as seen from where it stands, that an unknown one is most like."""
     *parents, name = [part for part in loc if isinstance(part, str)]
     known = {path.rsplit(".", 1)[-1]: path for path in _fields_under(root, parents)}
+    beside = [path for path in known.values() if "." not in path]
+    if typo := difflib.get_close_matches(name.lower(), beside, n=1, cutoff=NEARER):
+        return typo[0]  # rather than a field of that very name that belongs elsewhere
     known |= {other: known[field] for other, field in OTHER_NAMES.items() if field in known}
     cutoff = NEARER if name.lower() in KEY_FIELDS else NEAR
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=cutoff)

@@ -28,7 +28,7 @@ def make_recipe(folder: Path, provider: Provider) -> None:
         (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines))
     (folder / "answer.j2").write_text("Repeat as JSON:\n{{ text }}\n")
     recipe = {
-        "name": "orders",
+        "name": folder.name,
         "teacher": {"base_url": provider.url, "model": "toy-1", "local": True, "sampling": {"max_tokens": 50}},
         "steps": [{"name": "answer", "prompt": "answer.j2", "verify": {"json_schema": {"type": "object"}}}],
         "student": {"prompt": "answer.j2", "instruction": "Answer with JSON."},

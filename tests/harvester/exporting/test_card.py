@@ -5,6 +5,7 @@ import hashlib
 import logging
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from huggingface_hub import DatasetCard
 
 from harvester import meanings
 from harvester.collecting import collect
-from harvester.exporting import export, markdown
+from harvester.exporting import Exported, export, markdown
+from harvester.exporting.making import left_out
 from harvester.exporting.markdown import code, plain, table
 from harvester.exporting.metadata import HUB_LICENSES
 from harvester.exporting.origins import seed_files
+from harvester.exporting.wanted import Wanted
 from harvester.recipe import Recipe, Step
 from harvester.recipe.teacher import Teacher
 from harvester.seeds_spec import Seeds
@@ -237,16 +240,18 @@ def test_several_files_have_one_digest_of_theirs(recipe: Any) -> None:
     assert seed_files(Recipe.load(recipe.path))[0].sha256 == hashlib.sha256(b"".join(each)).hexdigest()
 
 
-def test_many_reasons_are_summed_up(recipe: Any, provider: Any, tmp_path: Path) -> None:
-    recipe.seeds("train.jsonl", [f"seed {n}" for n in range(45)])
-    numbered = iter(range(1000))
-    provider.script = lambda _body, _before: (400, {}, b'{"error": {"message": "number %d|x"}}' % next(numbered))
-    text = card(recipe, tmp_path / "out").text
-    rows = [line for line in text.splitlines() if "the request failed" in line]
+def test_many_reasons_are_summed_up(recipe: Any, tmp_path: Path) -> None:
+    exported = Exported(tmp_path, Wanted(), dropped=Counter({f"verify:number {n}|x": 1 for n in range(45)}))
+    text = left_out(Recipe.load(recipe.path), exported)
+    rows = [line for line in text.splitlines() if "fails the check" in line]
     assert len(rows) == 30
     assert "| 15 further reasons | 15 |  |" in text
-    assert "there is nothing in `train`" in text
     assert all(line.count(" | ") == 2 for line in rows)
+
+
+def test_a_dataset_with_nothing_to_learn_from_says_so(recipe: Any, provider: Any, tmp_path: Path) -> None:
+    provider.script = lambda _body, _before: (400, {}, b"{}")
+    assert "there is nothing in `train`" in card(recipe, tmp_path / "out").text
 
 
 def test_what_others_wrote_stays_text(recipe: Any, provider: Any, tmp_path: Path) -> None:
