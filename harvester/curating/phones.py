@@ -8,9 +8,11 @@ from harvester.curating.attached import OF_WORDS
 LEAST_DIGITS, MOST_DIGITS = 8, 15  # E.164 allows 15; shorter ones are services
 LEAST_LOCAL_DIGITS = 7
 
-# Possessive (++), or a long row of digits would be split in every way there is.
+# Looked ahead at and then taken as a whole, or a long row of digits would be split in every way there is. (Python's own
+# possessive quantifiers lose matches before 3.11.5.)
 _INTERNATIONAL = re.compile(
-    rf"(?<!{OF_WORDS})(?<![.)+-])(?<!\d )(?:\+[1-9]|00[1-9]\d{{0,2}}[ /-])(?:[ ./-]{{0,2}}+\(?\d++\)?){{1,9}}+"
+    rf"(?<!{OF_WORDS})(?<![.)+-])(?<!\d )(?:\+[1-9]|00[1-9]\d{{0,2}}[ /-])"
+    rf"(?=(?P<rest>(?:[ ./-]{{0,2}}\(?\d+\)?){{1,9}}))(?P=rest)"
     rf"(?!{OF_WORDS}|[.,]\d|[:%])",
 )
 # Groups as they are common where numbers are dialled with a leading 0, and some countries' own forms.

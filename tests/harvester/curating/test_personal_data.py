@@ -189,3 +189,9 @@ def test_a_long_text_takes_no_long_time(piece: str) -> None:
 def test_it_is_found_whatever_words_stand_around_it(kind: str, which: int, before: str, after: str) -> None:
     text = FOUND[kind][which % len(FOUND[kind])]
     assert kind in kinds(f"{before}\n{text} {after}")
+
+
+@pytest.mark.parametrize("text", ["call +49 30 901820 please", "Call me at +1 (415) 555-2671 tomorrow"])
+def test_a_number_in_groups_of_unlike_length_is_found_by_every_python(text: str) -> None:
+    # Before 3.11.5 Python's possessive quantifiers gave nothing back, and here lost the whole number.
+    assert list(kinds(text)) == ["phone number"]
