@@ -34,7 +34,7 @@ FORMS = {
     "JSON Web Token": "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0." + LETTERS[:43],
     "Mailchimp Access Key": HEX[:32] + "-us12",
     "NVIDIA API key": "nvapi-" + LETTERS[:64],
-    "NPM tokens": "//registry.npmjs.org/:_auth" + "Token=npm_" + LETTERS[:36],
+    "NPM tokens": "//npm.example.com/:_auth" + "Token=npm_" + LETTERS[:36],
     "OpenAI API key": "sk-" + "proj-" + LETTERS,
     "OpenAI Token": "sk-" + LETTERS[:20] + "T3BlbkFJ" + LETTERS[20:40],
     "OpenRouter API key": "sk-or-v1-" + HEX,
