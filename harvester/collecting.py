@@ -42,6 +42,30 @@ def default_store(recipe: Recipe) -> Path:
     return recipe.folder / "harvest.db"
 
 
+def existing_store(recipe: Recipe, store: Path | None) -> Path:
+    """A recipe's store, for who would write to one and make none.
+
+    Raises:
+        StoreUnusable: it is not there.
+    """
+    path = store or default_store(recipe)
+    if not path.is_file():
+        raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
+    return path
+
+
+def newest_plan(reader: StoreReader, recipe: Recipe, path: Path) -> int:
+    """Id of the recipe's newest plan in the store at `path`.
+
+    Raises:
+        StoreUnusable: there is none.
+    """
+    plan_id = reader.current_plan(recipe.name)
+    if plan_id is None:
+        raise nothing_yet(recipe, path)
+    return plan_id
+
+
 def nothing_yet(recipe: Recipe, store: Path) -> StoreUnusable:
     """The error for a store that was never asked to hold this recipe."""
     return StoreUnusable(f"{store}: holds nothing of {recipe.name} yet; run: {recipe.how_to_collect}")
@@ -162,9 +186,7 @@ def parse(recipe: Recipe, store: Path | None = None) -> int:
         BadInput: a row is of a step that the recipe lacks.
         StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
     """
-    path = store or default_store(recipe)
-    if not path.is_file():
-        raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
+    path = existing_store(recipe, store)
     with StoreWriter.open(path) as writer:
         plan = writer.current_plan(recipe.name)
         if plan is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harvester.balance import Balance, balance
-from harvester.collecting import default_store, nothing_yet
+from harvester.collecting import default_store, newest_plan
 from harvester.judging import Rules
 from harvester.parsing import parse
 from harvester.pricing import usd
@@ -31,9 +31,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     """
     path = store or default_store(recipe)
     with StoreReader.open(path) as reader:
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, path)
+        plan_id = newest_plan(reader, recipe, path)
         counts = reader.counts(plan_id)
         rules = Rules(recipe)
         dataset = None
@@ -80,9 +78,7 @@ def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     """
     path = store or default_store(recipe)
     with StoreReader.open(path) as reader:
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, path)
+        plan_id = newest_plan(reader, recipe, path)
         counts = reader.counts(plan_id)
     dropped = Counter[str]()
     for (split, _, reason), number in counts.judged.items():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from harvester.collecting import default_store, nothing_yet
+from harvester.collecting import existing_store, newest_plan
 from harvester.curating.contamination import Contamination
 from harvester.curating.contamination_sources import held_out_texts
 from harvester.curating.corpus_filters import corpus_filters
@@ -45,7 +45,7 @@ def curate(
             report cannot be written.
         StoreUnusable: no store, in use by another writer, or nothing in it for this recipe.
     """
-    path = _existing(recipe, store)
+    path = existing_store(recipe, store)
     with StoreWriter.open(path) as writer, _scratch(path) as folder:
         spool = folder / "candidates.arrow"
         _fill(spool, recipe, StoreReader(writer.engine, path), path)
@@ -63,7 +63,7 @@ def undo(recipe: Recipe, store: Path | None = None) -> int:
     Raises:
         StoreUnusable: no store, or in use by another writer.
     """
-    with StoreWriter.open(_existing(recipe, store)) as writer:
+    with StoreWriter.open(existing_store(recipe, store)) as writer:
         return writer.forget_curation(recipe.name)
 
 
@@ -114,9 +114,7 @@ def _counted(spool: Path, found: dict[int, Dropped]) -> Curated:
 
 
 def _fill(spool: Path, recipe: Recipe, reader: StoreReader, path: Path) -> None:
-    plan_id = reader.current_plan(recipe.name)
-    if plan_id is None:
-        raise nothing_yet(recipe, path)
+    plan_id = newest_plan(reader, recipe, path)
     with closing(Spool(spool)) as file, closing(reader.rows(plan_id)) as rows:
         for candidate in candidates(lineages(recipe, rows, Rules(recipe)), Columns(recipe), said(path)):
             file.add(candidate)
@@ -138,10 +136,3 @@ def _scratch(store: Path) -> Iterator[Path]:
         raise StoreUnusable(f"{folder}: cannot be written: {error.strerror}; free some space and run again") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _existing(recipe: Recipe, store: Path | None) -> Path:
-    path = store or default_store(recipe)
-    if not path.is_file():
-        raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
-    return path

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harvester import verdicts
-from harvester.collecting import default_store, nothing_yet
+from harvester.collecting import default_store, newest_plan
 from harvester.errors import BadInput
 from harvester.exporting.lineages import Lineage, lineages
 from harvester.judging import Rules
@@ -49,9 +49,7 @@ def speak(
     path = store or default_store(recipe)
     with StoreReader.open(path) as reader:
         row_id, step, split = reader.row_named(row)
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, path)
+        plan_id = newest_plan(reader, recipe, path)
         of_seed = reader.of_same_seed(plan_id, row_id)
     if split == "test":
         raise BadInput(f"{row_id}: is of the test split, which stays as the teacher answered it; judge rows of train")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from harvester.collecting import default_store, nothing_yet
+from harvester.collecting import default_store, newest_plan
 from harvester.errors import BadInput, RefusedByTerms
 from harvester.exporting import preference
 from harvester.exporting.card import write_card
@@ -141,9 +141,7 @@ def export(
     form = named(wanted.format, tokenizer)
     _require_replaceable(out)
     with StoreReader.open(path) as reader:
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, path)
+        plan_id = newest_plan(reader, recipe, path)
         counts = reader.counts(plan_id)
         exported, people = Exported(out, wanted), said(path)
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import closing
 from pathlib import Path
 
-from harvester.collecting import nothing_yet
+from harvester.collecting import newest_plan
 from harvester.exporting.deciding import banned, decided, left_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
 from harvester.exporting.wanted import Wanted
@@ -24,9 +24,7 @@ def reasons_now(recipe: Recipe, store: Path, row_ids: AbstractSet[str], wanted: 
     """
     reasons, people = dict.fromkeys(row_ids, NOT_ASKED), said(store)
     with StoreReader.open(store) as reader:
-        plan_id = reader.current_plan(recipe.name)
-        if plan_id is None:
-            raise nothing_yet(recipe, store)
+        plan_id = newest_plan(reader, recipe, store)
         with closing(reader.rows(plan_id)) as rows:
             for one in lineages(recipe, rows, Rules(recipe)):
                 row_id = one.row.row_id
