@@ -22,6 +22,31 @@ def estimated(text: str) -> Weigh:
     return lambda begin, end: len(text[begin:end].encode()) / BYTES_PER_TOKEN
 
 
+def open_tokenizer(path: Path, *, where: str, mend: str) -> Any:
+    """A tokenizer that neither cuts texts nor fills them up.
+
+    Args:
+        path: of its tokenizer.json.
+        where: the field or option that names it, for messages.
+        mend: what to name instead of a file that is none.
+
+    Raises:
+        BadInput: no tokenizer in it, or no library to read it with.
+    """
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - installed only where somebody wants it
+    except ImportError:
+        raise BadInput(f"{where}: needs the library `tokenizers`; {how_to_install('tokenizers')}") from None
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
+        said = next(iter(str(error).splitlines()), "")
+        raise BadInput(f"{path}: is no tokenizer: {said}; {mend}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def counted(folder: Path, name: str, where: str) -> Callable[[str], Weigh]:
     """By the user's own tokenizer.
 
@@ -34,17 +59,7 @@ def counted(folder: Path, name: str, where: str) -> Callable[[str], Weigh]:
         BadInput: no such file, no tokenizer in it, or no library to read it with.
     """
     path = inside(folder, name, where=where)
-    try:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - installed only where somebody wants it
-    except ImportError:
-        raise BadInput(f"{where}: needs the library `tokenizers`; {how_to_install('tokenizers')}") from None
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
-        said = next(iter(str(error).splitlines()), "")
-        raise BadInput(f"{path}: is no tokenizer: {said}; name the tokenizer.json of a model") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer = open_tokenizer(path, where=where, mend="name the tokenizer.json of a model")
 
     def weigher(text: str) -> Weigh:
         begins = _begins(tokenizer, text)

@@ -12,8 +12,9 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from harvester.errors import BadInput, how_to_install
+from harvester.errors import BadInput
 from harvester.records import Message
+from harvester.seeds.tokens import open_tokenizer
 
 MEND = "name the folder of a model that has tokenizer.json and a chat template"
 
@@ -48,7 +49,7 @@ class StudentTokens:
             BadInput: something is missing or not readable, or the tokenizer is none of bytes.
         """
         folder = path if path.is_dir() else path.parent
-        tokenizer = _tokenizer(folder / "tokenizer.json")
+        tokenizer = open_tokenizer(folder / "tokenizer.json", where="--tokenizer", mend=MEND)
         known = json.loads(tokenizer.to_str())
         if "ByteLevel" not in json.dumps([known.get("pre_tokenizer"), known.get("decoder")]):
             raise BadInput(
@@ -81,21 +82,6 @@ class StudentTokens:
     def ids(self, text: str) -> list[int]:
         """A text's tokens."""
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _tokenizer(path: Path) -> Any:
-    try:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - installed only where somebody wants it
-    except ImportError:
-        raise BadInput(f"--tokenizer: needs the library `tokenizers`; {how_to_install('tokenizers')}") from None
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
-        said = next(iter(str(error).splitlines()), "")
-        raise BadInput(f"{path}: is no tokenizer: {said}; {MEND}") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def _by_bytes(known: Mapping[str, Any]) -> dict[bytes, int]:
