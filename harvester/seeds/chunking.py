@@ -13,8 +13,12 @@ from harvester.seeds.tokens import Weigh
 PARAGRAPH, SENTENCE, LINE, WORD, INSIDE, HEADING = 5, 4, 3, 2, 1, 0
 """What ends at a cut; the higher the better. A heading, or a part of one, is no end: it belongs to what follows."""
 
-# A word with the space after it. Chinese and Japanese have no spaces, but ends of sentences.
-PIECE = regex.compile(r"[^\s。！？]*[。！？]+[”’」』）]*\s*|[^\s。！？]+\s*|\s+")  # noqa: RUF001 - full-width ones are meant
+# A word with the space after it, and what is written onto that: an accent may follow a space. Chinese and Japanese
+# have no spaces, but ends of sentences.
+PIECE = regex.compile(
+    r"(?:[^\s。！？]*[。！？]+[”’」』）]*\s*|[^\s。！？]+\s*|\s+)"  # noqa: RUF001 - full-width ones are meant
+    r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]*"
+)
 SENTENCE_END = regex.compile(r"""[.!?…。！？؟۔।॥]["'”’»）」』)\]]*\s*$""")  # noqa: RUF001 - as above
 PARAGRAPH_END = regex.compile(r"\n[^\S\n]*\n\s*$")
 CLUSTER = regex.compile(r"\X")

@@ -36,6 +36,9 @@ PARTS = [
     "# Head\n",
     "\n\nA title\n\n",
     "\n====\n",
+    " \u0e31",
+    "。\u0301",
+    " \u200d\u0903",
 ]
 TEXTS = st.lists(st.sampled_from(PARTS) | st.text(st.characters(exclude_categories=["Cs"])), max_size=60).map("".join)
 SIZES = st.tuples(st.integers(8, 60), st.integers(0, 30)).filter(lambda size: size[1] * 2 <= size[0])
@@ -64,6 +67,13 @@ def test_nothing_is_lost_torn_or_too_long(text: str, size: tuple[int, int]) -> N
         covered = end
     assert covered == len(text)
     assert all(chunk == chunk.strip() != "" for chunk in cut(text, tokens, overlap))
+
+
+def test_a_mark_written_onto_a_space_stays_with_it() -> None:
+    text = f"word {'long' * 30} \u0e31 and 。\u0301文"
+    assert not {begin for begin, _ in spans(text, estimated(text), tokens=8, overlap=0)} & {
+        place for place, character in enumerate(text) if character in "\u0e31\u0301"
+    }
 
 
 def test_cuts_are_at_ends_of_paragraphs_where_there_are_some() -> None:
