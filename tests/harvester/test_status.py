@@ -161,6 +161,9 @@ def test_watch_follows_a_collection_to_its_end(held: Any, provider: Provider, ha
         watched = watch(Recipe.load(held.path), every_s=0.05)
         assert next(watched)["running"]["pid"] == session.process.pid
         session.process.send_signal(signal.SIGINT)
+        session.wait_for(
+            "again: leave at once"
+        )  # a second signal while the first is pending is none: they are not queued
         session.process.send_signal(signal.SIGINT)
         session.finish()
         *_, last = watched
