@@ -13,6 +13,7 @@ from finetune.attention import use_segments
 from finetune.collate import Batch, packed, padded
 from finetune.config import RunConfig
 from finetune.errors import BadInput
+from finetune.losses.coefficients import of_hard
 from finetune.rendering import IGNORED, Example
 from finetune.student import Base, compute_dtype, hidden_states, output_head, plain
 
@@ -55,7 +56,8 @@ class Objective(nn.Module):
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             hidden_BTD = hidden_states(self.model, batch)
             hidden_ND, label_N = losses.supervised(hidden_BTD, batch.labels_BT)
-            return losses.fused_hard(hidden_ND, output_head(self.model), label_N)
+            none_NK, head = label_N.new_zeros(len(label_N), 0), output_head(self.model)
+            return losses.fused_sum(hidden_ND, head, of_hard(none_NK, none_NK, label_N, losses.size_of(head)))
 
     def loss(self, examples: Sequence[Example]) -> Tensor:
         """The same of some rows, a scalar; of none it is 0, with a pass of its own."""
