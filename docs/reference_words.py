@@ -98,7 +98,8 @@ COLUMNS = {
     "messages": "The student's view; the assistant's message is the last.",
     "tools": "JSON; null where no tools were offered.",
     "reasoning": "What the teacher thought before it answered; null where the API gave nothing.",
-    "logprobs": "One entry for each token of the answer, natural logarithms, as the API gave them; null without.",
+    "logprobs": "One entry for each token of the answer, natural logarithms, as the API gave them; null without."
+    " `bytes` are null where they cannot be known.",
     "sampling": "JSON: the parameters of the request, as sent.",
     "row_id": "Names the row; `harvester trace` takes it.",
     "request_key": "SHA-256 of everything that can change the answer; rows that share a reply share it.",

@@ -11,6 +11,7 @@ from harvester.budget import Budget
 from harvester.errors import TeacherUnusable
 from harvester.feeding import Allowance, Feeder
 from harvester.limiter import Limiter
+from harvester.logprobs import lacking
 from harvester.parsing import other_model
 from harvester.pricing import FREE, Price
 from harvester.progress import Progress
@@ -25,6 +26,10 @@ MOST_WORKERS_PER_PERMIT = 16
 """A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
 MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
 """A teacher that puts a number into every message must not make the progress as long as the run."""
+LACKING = (
+    "a reply came without the logprobs that were asked for; such answers are kept, counted by `harvester status`, and"
+    " of no use for soft labels"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +201,7 @@ class Lane:
     def _keep(self, pending: Pending, result: Answered) -> None:
         around = self._around
         other = None if self.teacher.embedded else other_model(result.decoded, self.teacher.model)
+        lacks = lacking(pending.body, result.decoded)
         around.journal.put(
             Replied(
                 pending.request_id,
@@ -206,10 +212,15 @@ class Lane:
                 result.attempts,
                 teacher=self.name,
                 other_model=other,
+                lacks_logprobs=lacks,
                 decoded=result.decoded,
             )
         )
         self._staff()
+        if lacks:
+            around.progress.lacking_logprobs += 1
+            if around.progress.lacking_logprobs == 1:  # while there is still something to save
+                around.say(f"{self.name}: {LACKING}")
         if other:
             others = around.progress.other_models
             others[other] = others.get(other, 0) + 1

@@ -47,7 +47,6 @@ def parse_decoded(reply: Json) -> Answer:
         return Answer("unreadable")
     text, reasoning = _split_reasoning(message)
     finish_reason = _text(choice.get("finish_reason"))
-    logprobs = choice.get("logprobs")
     return Answer(
         status=_status(finish_reason, text, message),
         text=text,
@@ -55,8 +54,28 @@ def parse_decoded(reply: Json) -> Answer:
         finish_reason=finish_reason,
         model=_text(reply.get("model")),
         usage=read_usage(reply),
-        logprobs=logprobs.get("content") if isinstance(logprobs, dict) else None,
+        logprobs=_logprobs(choice.get("logprobs")),
     )
+
+
+def _logprobs(said: Json) -> Json:
+    """The API's list of tokens; the lists of the older form (Together) are put into one."""
+    if not isinstance(said, dict):
+        return None
+    tokens, logprobs = said.get("tokens"), said.get("token_logprobs")
+    if said.get("content") is not None or not isinstance(tokens, list) or not isinstance(logprobs, list):
+        return said.get("content")
+    tops = said.get("top_logprobs")
+    tops = tops if isinstance(tops, list) else [None] * len(tokens)
+    return [
+        {"token": token, "logprob": logprob, "top_logprobs": _listed(top)}
+        for token, logprob, top in zip(tokens, logprobs, tops, strict=False)
+    ]
+
+
+def _listed(top: Json) -> list[Json]:
+    items = top.items() if isinstance(top, dict) else ()
+    return [{"token": token, "logprob": logprob} for token, logprob in items]
 
 
 def bare(text: str) -> str:

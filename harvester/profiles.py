@@ -1,6 +1,7 @@
 """What differs between providers: read from profiles.yaml, matched by host or named by the recipe."""
 
 import email.utils
+import fnmatch
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -56,7 +57,10 @@ class Profile:
     keys: tuple[str, ...] = ()  # variables that hold this provider's keys
     headers: RateHeaders = RateHeaders()
     max_tokens: str = "max_tokens"
-    logprobs: int = 20
+    logprobs: int = 20  # most tokens listed at a place; 0: none are given
+    least_logprobs: int = 0
+    logprobs_as_number: bool = False
+    samplers: bool = True  # whether it has top_k and min_p, so perhaps defaults of its own
     structured: Literal["json_schema", "json_object"] | None = None
     stream: bool = False
     stream_usage: bool = True
@@ -91,6 +95,12 @@ def profile_of(host: str) -> Profile:
         if is_under(host, profile.hosts):
             return profile
     return Profile(host)
+
+
+def has_no_logprobs(model: str) -> bool:
+    """Whether a model is one whose maker gives no log probabilities, whoever serves it."""
+    name = model.lower().rsplit("/", 1)[-1]
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _data()["models-without-logprobs"])
 
 
 def is_under(host: str, known: Iterable[str]) -> bool:

@@ -21,6 +21,7 @@ class Progress:
     accepted: int = 0  # in this run
     accepted_rows: int | None = None  # of train, in the store; counted where `Options.accept` asks for a number
     other_models: dict[str, int] = field(default_factory=dict)  # named by replies instead of the one asked → replies
+    lacking_logprobs: int = 0  # replies without them, though they were asked for
     in_flight: int = 0
     waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
     spent_usd: float = 0.0  # by the whole store

@@ -120,7 +120,7 @@ def sampling_fields(teacher: Teacher) -> dict[str, Json]:
     fields = teacher.sampling.model_dump(exclude_none=True)
     top = fields.pop("logprobs", None)
     if top is not None:
-        fields |= {"logprobs": True, "top_logprobs": top}
+        fields |= {"logprobs": top} if teacher.profile.logprobs_as_number else {"logprobs": True, "top_logprobs": top}
     if "max_tokens" in fields:
         fields[teacher.profile.max_tokens] = fields.pop("max_tokens")
     return {**EMBEDDED_SAMPLING, **fields} if teacher.embedded else fields

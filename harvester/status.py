@@ -58,6 +58,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "usd": usd(counts.spent_nusd),
         "minutes": counts.minutes,
         "other_models": dict(counts.other_models),
+        "lacking_logprobs": counts.lacking_logprobs,
         "running": _running(writer, run),
         "last_run": run and _last(run, writer),
     }

@@ -22,6 +22,7 @@ terms
 verify
 streaming
 parsing
+logprobs
 strict_model
 seeds_spec
 recipe

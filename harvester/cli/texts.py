@@ -155,6 +155,8 @@ def status(result: dict[str, Any]) -> str:
         lines.append(f"  {result['judged_by_other_rules']} rows were judged by other rules; see `harvester parse`")
     lines += [f"  {count} failed: {reason}" for reason, count in result["failures"].items()]
     lines += [f"  {count} replies name another model: {name}" for name, count in result["other_models"].items()]
+    if lacking := result["lacking_logprobs"]:
+        lines.append(f"  {lacking} replies lack the logprobs that were asked for: of no use for soft labels")
     return "\n".join(lines)
 
 

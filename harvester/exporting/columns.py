@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from harvester import logprobs
 from harvester.exporting.lineages import Lineage
 from harvester.judging import NO_ANSWER
 from harvester.pricing import usd
@@ -38,7 +39,7 @@ class Columns:
             "messages": [*self.prompt(lineage, request), {"role": "assistant", "content": answer.text}],
             "tools": None,
             "reasoning": answer.reasoning,
-            "logprobs": _logprobs(answer.logprobs),
+            "logprobs": logprobs.read(answer.logprobs),
             "sampling": _json({name: value for name, value in request.items() if name not in NOT_SAMPLING}),
             "row_id": row.row_id,
             "request_key": row.request_key,
@@ -105,29 +106,3 @@ def _terms(teacher: str, terms: Mapping[str, Json]) -> dict[str, Json]:
 
 def _check(check: Check) -> dict[str, Json]:
     return {"name": check.name, "params": _json(check.params), "passed": check.passed, "reason": check.reason}
-
-
-def _logprobs(tokens: Json) -> list[dict[str, Any]] | None:
-    """The API's list of tokens, or None where it is no such list."""
-    if not isinstance(tokens, list):
-        return None
-    try:
-        return [
-            {
-                "bytes": _token_bytes(token),
-                "logprob": float(token["logprob"]),
-                "top": {
-                    "bytes": [_token_bytes(other) for other in token.get("top_logprobs") or []],
-                    "logprob": [float(other["logprob"]) for other in token.get("top_logprobs") or []],
-                },
-            }
-            for token in tokens
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return None
-
-
-def _token_bytes(token: Mapping[str, Json]) -> bytes:
-    """A token's bytes; where the API gives none, those of its text."""
-    given = token.get("bytes")
-    return str(token["token"]).encode() if given is None else bytes(list(given))

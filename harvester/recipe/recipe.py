@@ -140,6 +140,13 @@ class Recipe(Model):
         return None
 
     @model_validator(mode="after")
+    def _steps_ask_for_logprobs_that_there_are(self) -> "Recipe":
+        for number, step in enumerate(self.steps):
+            if step.sampling and (problem := self.asked_by(step).logprobs_problem()):
+                raise ValueError(f"steps.{number}.sampling.logprobs: {problem}")
+        return self
+
+    @model_validator(mode="after")
     def _budget_can_be_kept(self) -> "Recipe":
         asked = any(teacher.budget_usd is not None for teacher in self.every_teacher.values())
         if (self.budget or asked) and (problem := self.budget_problem()):

@@ -10,8 +10,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harvester.addresses import check_url
 from harvester.pricing import FREE, Price
-from harvester.profiles import Profile, profile_of, profiles
+from harvester.profiles import Profile, has_no_logprobs, profile_of, profiles
 from harvester.recipe.base import MONEY
+from harvester.records import printable
 from harvester.strict_model import Model
 
 EMBEDDED = "embedded"
@@ -117,11 +118,26 @@ class Teacher(Model):
 
     @model_validator(mode="after")
     def _gives_so_many_logprobs(self) -> "Teacher":
-        most = self.profile.logprobs
-        if (self.sampling.logprobs or 0) > most:
-            given = f"at most {most} logprobs" if most else "no logprobs"
-            raise ValueError(f"sampling.logprobs: {self.profile.id} gives {given}; lower it or leave it out")
+        if problem := self.logprobs_problem():
+            raise ValueError(f"sampling.logprobs: {problem}")
         return self
+
+    def logprobs_problem(self) -> str | None:
+        """Why this teacher cannot give the logprobs that its sampling asks for, with the mend; None if it can."""
+        asked, profile = self.sampling.logprobs, self.profile
+        if asked is None:
+            return None
+        if not profile.logprobs:
+            return f"{profile.id} gives no logprobs; leave it out"
+        if has_no_logprobs(self.model):
+            return f"{printable(self.model)} gives no logprobs; leave it out, or ask another model"
+        if asked > profile.logprobs:
+            return f"{profile.id} gives at most {profile.logprobs} logprobs; lower it"
+        if asked < profile.least_logprobs:
+            return (
+                f"{profile.id} gives no logprobs for {asked}; state at least {profile.least_logprobs}, or leave it out"
+            )
+        return None
 
     @property
     def embedded(self) -> bool:

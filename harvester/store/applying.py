@@ -45,7 +45,9 @@ class _Many:
         return connection.exec_driver_sql(self._sql, ordered, {"preserve_rowcount": True}).rowcount
 
 
-_REPLY = ("request_id", "teacher_id", "run_id", "raw", "sha256", "cost_nusd", "received_at", "other_model")
+_REPLY = (
+    "request_id", "teacher_id", "run_id", "raw", "sha256", "cost_nusd", "received_at", "other_model", "lacks_logprobs",
+)  # fmt: skip
 _TOTAL = ("run_id", "teacher", "answered_nusd", "lost_nusd")
 _OUTCOME = ("id", "rules", "accepted", "drop_reason", "score", "vote", "checks")
 _spend, _judge = insert(spending), insert(outcomes)
@@ -83,6 +85,7 @@ def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
                 event.cost_nusd,
                 now,
                 event.other_model,
+                event.lacks_logprobs or None,
             )
             for event in events
         ],

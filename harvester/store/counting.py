@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, func, select
+from sqlalchemy import Connection, Exists, Select, exists, func, select
 
 from harvester.store.conditions import in_plan
 from harvester.store.schema import ANSWERED, OPEN, outcomes, replies, requests, rows, runs, spending
@@ -23,6 +23,7 @@ class Counts:
     spent_nusd: int  # by the whole store
     minutes: float  # of collecting
     other_models: Mapping[str, int]  # model that replies name, where it is not the one that was asked → replies
+    lacking_logprobs: int  # replies without them, though they were asked for
 
 
 def count(connection: Connection, plan_id: int) -> Counts:
@@ -62,10 +63,18 @@ def count(connection: Connection, plan_id: int) -> Counts:
         spent_nusd=int(connection.execute(spent).scalar_one()),
         minutes=round(connection.execute(seconds).scalar_one() / 60, 2),
         other_models=dict(connection.execute(_other_models(plan_id)).all()),
+        lacking_logprobs=int(connection.execute(_lacking_logprobs(plan_id)).scalar_one()),
     )
 
 
 def _other_models(plan_id: int) -> Select[Any]:
-    of_plan = exists().where(rows.c.request_id == replies.c.request_id, rows.c.plan_id == plan_id)
     other = replies.c.other_model
-    return select(other, func.count()).where(other.is_not(None), of_plan).group_by(other)
+    return select(other, func.count()).where(other.is_not(None), _of_plan(plan_id)).group_by(other)
+
+
+def _lacking_logprobs(plan_id: int) -> Select[Any]:
+    return select(func.count()).where(replies.c.lacks_logprobs.is_not(None), _of_plan(plan_id))
+
+
+def _of_plan(plan_id: int) -> Exists:
+    return exists().where(rows.c.request_id == replies.c.request_id, rows.c.plan_id == plan_id)

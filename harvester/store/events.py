@@ -20,6 +20,7 @@ class Replied:
     attempts: int
     teacher: str = TEACHER
     other_model: str | None = None  # that it names, where it is not the one that was asked
+    lacks_logprobs: bool = False  # though they were asked for
     decoded: Json = None  # what the bytes spell, where that is known; not stored
 
 

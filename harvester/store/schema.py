@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -108,9 +108,11 @@ replies = Table(
     Column("cost_nusd", BigInteger, nullable=False),
     Column("received_at", String, nullable=False),  # ISO 8601, UTC
     Column("other_model", Text),  # that the reply names, where it is not the one that was asked
+    Column("lacks_logprobs", Boolean),  # true, or NULL: it has what was asked for, or nobody looked
 )
 Index("replies_of_run", replies.c.run_id)
 Index("replies_of_other_models", replies.c.other_model, sqlite_where=text("other_model IS NOT NULL"))
+Index("replies_lacking_logprobs", replies.c.lacks_logprobs, sqlite_where=text("lacks_logprobs IS NOT NULL"))
 
 # What the rules of the day made of a reply: can be recomputed at any time, kept so that `status` need not.
 outcomes = Table(

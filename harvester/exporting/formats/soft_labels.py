@@ -84,6 +84,8 @@ class SoftLabels:
         """Token → logprob of what the API listed for a place, as far as the student has such tokens."""
         found: Listed = {}
         for piece, logprob in zip(said["top"]["bytes"], said["top"]["logprob"], strict=True):
+            if piece is None:  # nobody knows which token it is
+                continue
             number = self.student.by_bytes.get(piece) if piece else ending
             if number is not None:
                 found.setdefault(number, max(logprob, FLOOR))

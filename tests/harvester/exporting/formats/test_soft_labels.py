@@ -166,3 +166,9 @@ def test_a_template_that_fails_is_said_so(student: Path) -> None:
     (student / "chat_template.jinja").write_text("{% if %}")
     with pytest.raises(BadInput, match="its chat template is wrong"):
         SoftLabels.read(student)
+
+
+def test_a_token_of_unknown_bytes_is_not_taken_for_the_end(student: Path) -> None:
+    labels = SoftLabels.read(student)
+    said = {"top": {"bytes": [None, b"ab", b""], "logprob": [-1.0, -2.0, -3.0]}}
+    assert labels._listed(said, ending=9) == {labels.student.by_bytes[b"ab"]: -2.0, 9: -3.0}
