@@ -3,12 +3,24 @@
 # ruff: noqa: N806, N815 - shape suffixes
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from finetune.rendering import IGNORED, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """What the teacher said of the N supervised tokens of a pass, rows in their order; C chunks."""
+
+    ids_NK: Tensor  # -1 where absent: also where a row has no soft labels
+    logp_NK: Tensor
+    sampled_N: Tensor
+    chunk_N: Tensor  # -1: in none
+    chunk_logp_C: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,7 @@ class Batch:
     position_ids_BT: Tensor
     attention_mask_BT: Tensor | None = None
     segments: tuple[int, ...] | None = None
+    soft: Soft | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
@@ -34,7 +47,12 @@ class Batch:
             labels_BT=self.labels_BT.to(device),
             position_ids_BT=self.position_ids_BT.to(device),
             attention_mask_BT=mask,
+            soft=None if self.soft is None else _moved(self.soft, device),
         )
+
+
+def _moved(soft: Soft, device: torch.device) -> Soft:
+    return Soft(**{field.name: getattr(soft, field.name).to(device) for field in fields(Soft)})
 
 
 def padded(examples: Sequence[Example], pad_id: int) -> Batch:
@@ -49,7 +67,7 @@ def padded(examples: Sequence[Example], pad_id: int) -> Batch:
         attention_mask_BT[row, :length] = 1
         labels_BT[row, :length] = torch.tensor(example.labels)
     position_ids_BT = torch.arange(longest).expand(len(examples), -1)
-    return Batch(input_ids_BT, labels_BT, position_ids_BT, attention_mask_BT=attention_mask_BT)
+    return Batch(input_ids_BT, labels_BT, position_ids_BT, attention_mask_BT, soft=soft_of(examples))
 
 
 def packed(examples: Sequence[Example]) -> Batch:
@@ -58,4 +76,31 @@ def packed(examples: Sequence[Example]) -> Batch:
     labels = [label for example in examples for label in (IGNORED, *example.labels[1:])]
     segments = tuple(len(example.ids) for example in examples)
     position_ids_T = torch.cat([torch.arange(length) for length in segments])
-    return Batch(torch.tensor([ids]), torch.tensor([labels]), position_ids_T[None], segments=segments)
+    return Batch(
+        torch.tensor([ids]), torch.tensor([labels]), position_ids_T[None], segments=segments, soft=soft_of(examples)
+    )
+
+
+def soft_of(examples: Sequence[Example]) -> Soft | None:
+    """The soft labels of a pass's supervised tokens; None where no row has any."""
+    parts = [example.soft for example in examples]
+    if not any(parts):
+        return None
+    rows = sum(example.supervised for example in examples)
+    wide = max(part.ids_NK.shape[1] for part in parts if part)
+    ids_NK, logp_NK = torch.full((rows, wide), -1), torch.full((rows, wide), -torch.inf)
+    sampled_N, chunk_N = torch.zeros(rows, dtype=torch.bool), torch.full((rows,), -1)
+    chunks: list[Tensor] = []
+    start = begun = 0
+    for example, part in zip(examples, parts, strict=True):
+        here = slice(start, start := start + example.supervised)
+        if part is None:
+            continue
+        listed = part.ids_NK.shape[1]
+        ids_NK[here, :listed] = torch.from_numpy(part.ids_NK).long()
+        logp_NK[here, :listed] = torch.from_numpy(part.logp_NK)
+        sampled_N[here] = torch.from_numpy(part.sampled_N)
+        chunk_N[here] = torch.from_numpy(np.where(part.chunk_N < 0, -1, part.chunk_N + begun)).long()
+        chunks.append(torch.from_numpy(part.chunk_logp_C))
+        begun += len(part.chunk_logp_C)
+    return Soft(ids_NK, logp_NK, sampled_N, chunk_N, torch.cat(chunks))

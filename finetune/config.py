@@ -17,6 +17,8 @@ Method = Literal["lora", "rslora", "dora", "qlora", "full"]
 """LoRA; rank-stabilised LoRA (arXiv 2312.03732); DoRA (arXiv 2402.09353); LoRA on a base in 4 bits (arXiv 2305.14314,
 CUDA only); every weight."""
 ADAPTER_RATE, FULL_RATE = 1e-3, 2e-5
+DEFAULT_SOFT = "bucket"
+"""The loss of rows with the teacher's probabilities where none is stated."""
 
 
 class _Noun(BaseModel):
@@ -69,6 +71,27 @@ class Optimiser(_Noun):
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of all steps
 
 
+class Loss(_Noun):
+    """What a step makes small (docs/design/014-soft-labels.md), and what of the teacher's probabilities it takes."""
+
+    kind: Literal["auto", "hard", "topk", "bucket", "sampled", "chunks"] = "auto"  # auto: DEFAULT_SOFT, else hard
+    tail_weight: Annotated[float, Field(ge=0, le=1)] | None = None  # of `sampled`; None = 1
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of `bucket`
+    hard_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # λ: λ·hard + (1 - λ)·soft
+    top: Annotated[int, Field(ge=1)] | None = None  # of the listed tokens so many, the likeliest; None = all
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.tail_weight is not None and self.kind != "sampled":
+            raise ValueError("tail_weight is for the loss `sampled`; give --loss sampled or no --tail-weight")
+        if self.temperature != 1 and self.kind not in {"auto", "bucket"}:
+            raise ValueError("a temperature is for the loss `bucket`; give --loss bucket or no --temperature")
+        soft = self.hard_share or self.top or self.temperature != 1
+        if self.kind == "hard" and soft:
+            raise ValueError("hard labels have no share, temperature or number of listed tokens; give another --loss")
+        return self
+
+
 class Training(_Noun):
     """How long to train, and how often to look."""
 
@@ -98,6 +121,7 @@ class RunConfig(_Noun):
     lora: Lora = Lora()
     batching: Batching = Batching()
     optimiser: Optimiser = Optimiser()
+    loss: Loss = Loss()
     training: Training = Training()
     compute: Compute = Compute()
 

@@ -59,6 +59,10 @@ CONTRACT = pa.schema(
 """The columns of every split. Extra columns are let through: they harm nothing here."""
 
 
+Said = list[dict[str, Any]]
+"""A row's `logprobs`: each token's `bytes` and `logprob`, and `top`: the same of those listed beside it, as lists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One teacher answer to one seed, as the student sees it."""
@@ -72,6 +76,15 @@ class Row:
     tools: Json  # None, or what the chat template takes as `tools`
     reference: Json  # None outside the test split
     completion_tokens: int | None = None  # as the teacher's API counted
+    sampling: Json = None  # the parameters as sent, with `provider`, which says what the others would be
+    provider: str | None = None
+    stored_logprobs: Any = None  # an Arrow value: as Python's objects those of a dataset would fill the memory
+
+    @property
+    def logprobs(self) -> Said | None:
+        """What the API said of each token, the answer's end included where it told; None where it said nothing."""
+        found: Said | None = None if self.stored_logprobs is None else self.stored_logprobs.as_py()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +181,14 @@ def _check_columns(file: Path) -> None:
 
 def _rows(where: str, table: Any) -> list[Row]:
     wanted = ["row_id", "seed_id", "sample", "messages", "finish_reason", "tools", "reference", "completion_tokens"]
-    return [_row(where, line) for line in table.select_columns(wanted)]
+    wanted += ["sampling", "provider"]
+    # Mapped from a file that is gone by then, which the system keeps until nobody looks at it any more.
+    logprobs = table.data.column("logprobs")
+    lines = enumerate(table.select_columns(wanted))
+    return [_row(where, line, logprobs[number]) for number, line in lines]
 
 
-def _row(where: str, line: dict[str, Any]) -> Row:
+def _row(where: str, line: dict[str, Any], logprobs: Any) -> Row:
     where = f"{where}: row {line['row_id']}"
     for name in ("row_id", "seed_id", "sample"):
         if line[name] is None:
@@ -191,6 +208,9 @@ def _row(where: str, line: dict[str, Any]) -> Row:
         tools=_json(where, "tools", line["tools"]),
         reference=_json(where, "reference", line["reference"]),
         completion_tokens=line["completion_tokens"],
+        sampling=_json(where, "sampling", line["sampling"]),
+        provider=line["provider"],
+        stored_logprobs=logprobs if logprobs.is_valid else None,
     )
 
 

@@ -75,6 +75,7 @@ class HarvestNotes(_Notes):
     seeds: tuple[SeedsNotes, ...] = ()
     student: StudentNotes = StudentNotes()
     verify: Mapping[str, Json] = {}
+    picked: bool = True  # a check, a judge or a vote decided which answers became rows
     unfiltered: bool = False  # rejected answers are in train too
     rows: Mapping[str, int] = {}  # by split
     asked: int | None = None  # rows of train and dev that have their answer, or failed for good

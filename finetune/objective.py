@@ -8,14 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finetune import lora, losses
+from finetune import lora
 from finetune.attention import use_segments
 from finetune.collate import Batch, packed, padded
-from finetune.config import RunConfig
+from finetune.config import Loss, RunConfig
 from finetune.errors import BadInput
-from finetune.losses.coefficients import of_hard
+from finetune.losses import supervised
 from finetune.rendering import IGNORED, Example
 from finetune.student import Base, compute_dtype, hidden_states, output_head, plain
+from finetune.supervision import summed_loss
+
+HARD = Loss(kind="hard")
 
 
 class Objective(nn.Module):
@@ -24,6 +27,8 @@ class Objective(nn.Module):
     Args:
         model: the model that learns, with or without adapters.
         base: its tokenizer's padding, and its device.
+        loss: what is made small in training. Otherwise it is the cross-entropy with the answers, by which runs with
+            other losses compare.
         packing: lay the rows of a pass end to end, where the model's architecture allows it.
         autocast: number type to compute in, where the weights are held in a wider one.
         checkpointing: compute the activations of each layer again in the backward pass instead of keeping them.
@@ -37,6 +42,7 @@ class Objective(nn.Module):
         model: Any,
         base: Base,
         *,
+        loss: Loss = HARD,
         packing: bool = True,
         autocast: torch.dtype | None = None,
         checkpointing: bool = False,
@@ -44,6 +50,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.pad_id, self.device, self.autocast = base.pad_id, base.device, autocast
+        self.made_small = loss
         self.packing = packing and use_segments(plain(model), base.stop_ids[0])
         if checkpointing:
             try:
@@ -55,9 +62,9 @@ class Objective(nn.Module):
         """The loss in nats, summed over the supervised tokens."""
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             hidden_BTD = hidden_states(self.model, batch)
-            hidden_ND, label_N = losses.supervised(hidden_BTD, batch.labels_BT)
-            none_NK, head = label_N.new_zeros(len(label_N), 0), output_head(self.model)
-            return losses.fused_sum(hidden_ND, head, of_hard(none_NK, none_NK, label_N, losses.size_of(head)))
+            hidden_ND, label_N = supervised(hidden_BTD, batch.labels_BT)
+            loss = self.made_small if self.training else HARD
+            return summed_loss(loss, hidden_ND, output_head(self.model), label_N, batch.soft)
 
     def loss(self, examples: Sequence[Example]) -> Tensor:
         """The same of some rows, a scalar; of none it is 0, with a pass of its own."""
@@ -85,6 +92,7 @@ def make_objective(model: Any, base: Base, config: RunConfig, device: torch.devi
     return Objective(
         model,
         base,
+        loss=config.loss,
         packing=config.batching.packing,
         autocast=compute if narrower else None,
         checkpointing=config.compute.gradient_checkpointing,

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from finetune.alignment import Aligned
 from finetune.data import Message, Row
 from finetune.errors import BadInput
 from harvester.records import Json
@@ -28,6 +29,7 @@ class Example:
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
+    soft: Aligned | None = None  # what the teacher said of the supervised tokens
 
     @property
     def supervised(self) -> int:
@@ -41,6 +43,7 @@ class Rendered:
 
     examples: list[Example]
     dropped: Mapping[str, int]
+    rows: Sequence[Row] = ()  # of the examples
     cut_rows: int = 0  # learnt without their answer's end
     cut_tokens: int = 0  # what they lost
 
@@ -118,7 +121,7 @@ class Renderer:
                 it such rows are left out.
         """
         dropped: Counter[str] = Counter()
-        examples, cut_rows, cut_tokens = [], 0, 0
+        examples, kept, cut_rows, cut_tokens = [], [], 0, 0
         for row in rows:
             if self._says_nothing(row.answer):
                 dropped["empty answer"] += 1
@@ -134,7 +137,8 @@ class Renderer:
             else:
                 cut_rows, cut_tokens = cut_rows + (lost > 0), cut_tokens + max(lost, 0)
                 examples.append(Example(example.ids[:max_length], example.labels[:max_length]))
-        return Rendered(examples, dict(dropped), cut_rows, cut_tokens)
+                kept.append(row)
+        return Rendered(examples, dict(dropped), kept, cut_rows, cut_tokens)
 
     def with_instruction(self, messages: Sequence[Message], instruction: str) -> list[Message]:
         """The prompt with an instruction: a system message or, where the template has none, before the first words."""

@@ -4,11 +4,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from finetune import adapters, claiming, identity, runs, student
+from finetune import adapters, claiming, identity, runs, soft_labels, student
 from finetune.checkpoint import Progress
 from finetune.config import RunConfig
 from finetune.data import Dataset, open_dataset, say
@@ -20,6 +20,7 @@ from finetune.objective import Objective, make_objective
 from finetune.rendering import Example, Rendered, Renderer
 from finetune.sharding import shard
 from finetune.shards import gathered
+from finetune.soft_labels import Taught
 from finetune.stopping import stop_on_signals
 from finetune.student import Base, prepare
 
@@ -106,6 +107,7 @@ class _Loaded:
     sha256: str  # of the base
     objective: Objective
     rendered: Rendered
+    taught: Taught
     dev: list[Example]
     sharded: bool
 
@@ -116,10 +118,14 @@ def _load(data: Dataset, config: RunConfig, world: World) -> _Loaded:
     rendered, dev = _render(base, data, config)
     rendered.require()
     _tell_what_is_missing(rendered, len(data.split("train")))
+    taught = soft_labels.teach(rendered, base, config.loss, data.notes)
+    for line in soft_labels.told(taught, config.loss):
+        say(line)
+    rendered = replace(rendered, examples=taught.examples)
     objective = make_objective(model, base, config, world.device)
     if config.batching.packing and not objective.packing:
         say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
-    return _Loaded(base, identity.digest(config.model), objective, rendered, dev, sharded)
+    return _Loaded(base, identity.digest(config.model), objective, rendered, taught, dev, sharded)
 
 
 def _render(base: Base, data: Dataset, config: RunConfig) -> tuple[Rendered, list[Example]]:
@@ -180,6 +186,7 @@ def _shape(loaded: _Loaded) -> dict[str, Any]:
         "dtype": student.dtype_name(loaded.base.model.dtype),
         "rows": {"train": len(examples), "dev": len(loaded.dev)},
         "dropped": rendered.dropped,
+        "soft": loaded.taught.facts() if loaded.taught.rows else {},
         "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
         "longest_answer": max(example.supervised for example in examples),
         "tokens": {

@@ -8,6 +8,7 @@ import click
 OF_NOUN = {
     "lora": ("rank",),
     "batching": ("batch_size", "grad_accum", "max_length", "too_long", "packing"),
+    "loss": ("kind", "tail_weight", "temperature", "hard_share", "top"),
     "optimiser": ("learning_rate", "weight_decay", "schedule"),
     "training": ("epochs", "max_steps", "max_minutes", "dev_every", "patience", "checkpoint_every", "seed"),
     "compute": ("dtype", "gradient_checkpointing"),
@@ -28,6 +29,17 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
     show_default="lora",
     help="Adapters, adapters on a base in 4 bits (qlora, CUDA only), or every weight.",
 )
+@click.option(
+    "--loss",
+    "kind",
+    type=click.Choice(["auto", "hard", "topk", "bucket", "sampled", "chunks"]),
+    show_default="auto",
+    help="Learn the answers (hard) or the teacher's own probabilities; auto: these where the dataset has any.",
+)
+@click.option("--tail-weight", type=click.FloatRange(0, 1), show_default="1", help="Of the sampled tail, with sampled.")
+@click.option("--temperature", type=ABOVE_0, show_default="1", help="At which listed tokens are compared, with bucket.")
+@click.option("--hard-share", type=click.FloatRange(0, 1), show_default="0", help="Of hard labels in the mix.")
+@click.option("--top", type=POSITIVE, show_default="all", help="Take so many of the tokens that the teacher listed.")
 @click.option("--rank", type=POSITIVE, show_default="16", help="Of the adapters; alpha is twice the rank.")
 @click.option("--epochs", type=POSITIVE, show_default="2", help="Passes over the train split.")
 @click.option("--max-steps", type=POSITIVE, help="End after so many optimiser steps.")

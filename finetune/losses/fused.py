@@ -128,7 +128,7 @@ class _Fused(torch.autograd.Function):
         return *grads.found, None, None
 
 
-_run_apart: Callable[..., Tensor] = torch.compiler.disable(_Fused.apply)
+_run_apart: Callable[..., Tensor] = torch.compiler.disable(_Fused.apply)  # type: ignore[no-untyped-call]
 """A compiled model goes around it: its gradient is its own."""
 
 

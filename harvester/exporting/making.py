@@ -97,7 +97,7 @@ def limitations(recipe: Recipe, exported: "Exported") -> str:
         _curation(exported),
     ]
     lines += [OPINION] if any(step.judges for step in recipe.steps) else []
-    lines += [PICKED] if _are_picked(recipe) else []
+    lines += [PICKED] if are_picked(recipe) else []
     lines += [TEST] if exported.rows["test"] else []
     return f"{_checks(recipe)}\n\n{bullets(lines)}"
 
@@ -111,7 +111,7 @@ def _curation(exported: "Exported") -> str:
     return f"Curated on {curation.made_at[:10]} by {filters}.{stale} What no filter looks for, nobody looked for."
 
 
-def _are_picked(recipe: Recipe) -> bool:
+def are_picked(recipe: Recipe) -> bool:
     """Whether anything decides which answers become rows."""
     judged = any(step.judges for step in recipe.steps)
     return judged or recipe.competes(recipe.answer_step) or bool(_checked_by(recipe, recipe.answer_step))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harvester import __version__
+from harvester.exporting.making import are_picked
 from harvester.exporting.origins import SeedFiles, recipe_digest
 from harvester.pricing import usd
 from harvester.recipe import Recipe
@@ -37,6 +38,7 @@ def write_manifest(recipe: Recipe, folder: Path, exported: "Exported", seeds: Se
         "seeds": [asdict(one) for one in seeds],
         "student": {"instruction": recipe.student.instruction if recipe.student else None},
         "verify": recipe.demands(recipe.answer_step).of_answers,
+        "picked": are_picked(recipe),
         "layout": wanted.format,
         "unfiltered": wanted.unfiltered,
         "rows": dict(sorted(exported.rows.items())),

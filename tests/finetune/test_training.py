@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from toys import make_row, write_dataset
+from toys import make_row, make_told_row, told_of, write_dataset
 
 from finetune import claiming, runs, training
 from finetune.config import RunConfig, make_config
@@ -247,3 +247,76 @@ def test_qlora_without_a_gpu_is_one_clear_line(toy_dataset: Path, tiny_folder: P
         pytest.skip("there is one")
     with pytest.raises(BadInput, match="--method qlora: needs a CUDA GPU"):
         train(toy_dataset, tmp_path / "run", settings_for(tiny_folder, method="qlora"))
+
+
+SOFT = {"batching": {"batch_size": 2}, "training": {"epochs": 2, "checkpoint_every": 3}}
+
+
+@pytest.fixture
+def told_dataset(tmp_path: Path) -> Path:
+    """Ragged rows with the teacher's probabilities, two without, one with another row's."""
+    rows = [make_told_row(n, prompt="ask " + "x" * (n % 7), answer="abc" * (1 + n % 3)) for n in range(9)]
+    rows += [make_row(20), make_row(21), make_told_row(22, answer="ab") | {"logprobs": told_of("ba")}]
+    dev = [make_row(100 + n, prompt=f"dev {n}", answer=str(n)) for n in range(3)]
+    return write_dataset(tmp_path / "told", {"train": rows, "dev": dev}, picked=False)
+
+
+@pytest.mark.parametrize("kind", ["auto", "topk", "bucket", "sampled", "chunks"])
+def test_a_run_learns_from_the_teacher_s_probabilities_and_says_what_they_are(
+    told_dataset: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "loss": {"kind": kind}, **SOFT})
+    facts = train(told_dataset, tmp_path / "run", settings)
+    assert facts.soft["rows"] == 9
+    assert facts.soft["hard_rows"] == {"no_logprobs": 2, "other_text": 1}
+    assert 0 < facts.soft["rest"] < 1
+    said = capsys.readouterr().err
+    assert "train: 9 of 12 rows have the teacher's probabilities" in said
+    assert "2 rows no_logprobs, 1 rows other_text: learnt by their answers alone" in said
+    losses = [line["loss"] for line in runs.read_lines(tmp_path / "run" / runs.METRICS) if "loss" in line]
+    assert kind == "chunks" or losses[-1] < losses[0]  # that of chunks ends at their own entropy
+
+
+def test_another_loss_learns_something_else(told_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    students = {}
+    for kind in ("hard", "topk", "bucket", "sampled", "chunks"):
+        settings = make_config({"model": str(tiny_folder), "loss": {"kind": kind}, **SOFT})
+        train(told_dataset, tmp_path / kind, settings)
+        students[kind] = safetensors.torch.load_file(tmp_path / kind / runs.ADAPTER / "adapter_model.safetensors")
+    kinds = list(students)
+    for place, one in enumerate(kinds):
+        for other in kinds[place + 1 :]:
+            assert any(not torch.equal(students[one][name], students[other][name]) for name in students[one])
+
+
+@pytest.mark.parametrize("kind", ["sampled", "chunks"])
+def test_with_probabilities_too_stopping_and_going_on_is_the_same_to_the_bit(
+    told_dataset: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "loss": {"kind": kind}, **SOFT})
+    train(told_dataset, tmp_path / "whole", settings)
+    stops = iter([False, False, False, True])
+    monkeypatch.setattr(training, "stop_on_signals", lambda: nullcontext(lambda: next(stops)))
+    with pytest.raises(Stopped):
+        train(told_dataset, tmp_path / "halves", settings)
+    monkeypatch.setattr(training, "stop_on_signals", lambda: nullcontext(lambda: False))
+    train(told_dataset, tmp_path / "halves", settings)
+    weights = [
+        safetensors.torch.load_file(tmp_path / run / runs.ADAPTER / "adapter_model.safetensors")
+        for run in ("whole", "halves")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"kind": "hard", "top": 3}, "hard labels have no share"),
+        ({"kind": "bucket", "tail_weight": 0.5}, "tail_weight is for the loss `sampled`"),
+        ({"kind": "topk", "temperature": 2.0}, "a temperature is for the loss `bucket`"),
+        ({"kind": "bucket", "hard_share": 1.5}, "less than or equal to 1"),
+    ],
+)
+def test_losses_that_make_no_sense_are_refused(loss: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make_config({"loss": loss})

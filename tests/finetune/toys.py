@@ -90,12 +90,39 @@ def make_row(
     }
 
 
+PURE = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "logprobs": True, "top_logprobs": 5}
+"""Sampling from the teacher's own distribution, with five tokens listed."""
+
+
+def told_of(answer: str, *, seed: int = 0, k: int = 5, end: bytes | None = b"") -> list[dict[str, Any]]:
+    """What an API would say of an answer, byte by byte, from a random teacher; `end` ends its turn."""
+    pieces = [bytes([byte]) for byte in answer.encode()] + ([] if end is None else [end])
+    generator = torch.Generator().manual_seed(seed)
+    letters = [*dict.fromkeys([*(bytes([byte]) for byte in b"abcdefghij 0123456789"), *pieces])]
+    found = []
+    for piece in pieces:
+        logprobs = torch.randn(len(letters), generator=generator).mul(2).log_softmax(0)
+        listed = logprobs.topk(k)
+        top = {"bytes": [letters[place] for place in listed.indices], "logprob": listed.values.tolist()}
+        found.append({"bytes": piece, "logprob": logprobs[letters.index(piece)].item(), "top": top})
+    return found
+
+
+def make_told_row(number: int, *, prompt: str = "question", answer: str = "answer", **more: Any) -> dict[str, Any]:
+    """A contract row with the teacher's probabilities, sampled purely."""
+    row = make_row(number, prompt=prompt, answer=answer)
+    return (
+        row | {"logprobs": told_of(answer, seed=number), "sampling": json.dumps(PURE), "provider": "llama.cpp"} | more
+    )
+
+
 def write_dataset(
     folder: Path,
     splits: dict[str, list[dict[str, Any]]],
     *,
     schema: pa.Schema = CONTRACT,
     instruction: str | None = "Answer with the number.",
+    picked: bool = True,
 ) -> Path:
     (folder / "data").mkdir(parents=True)
     for split, rows in splits.items():
@@ -107,6 +134,7 @@ def write_dataset(
         "recipe": "toy",
         "student": {"instruction": instruction},
         "verify": {},
+        "picked": picked,
         "rows": {split: len(rows) for split, rows in splits.items()},
         "usd": 0.25,
         "collect_minutes": 1.5,

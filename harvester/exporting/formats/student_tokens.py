@@ -12,6 +12,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from harvester.byte_letters import byte_letters
 from harvester.errors import BadInput
 from harvester.records import Message
 from harvester.seeds.tokens import open_tokenizer
@@ -86,7 +87,7 @@ class StudentTokens:
 
 def _by_bytes(known: Mapping[str, Any]) -> dict[bytes, int]:
     """Bytes → token; of two with the same bytes, the special one."""
-    letters = _letters()
+    letters = byte_letters()
     vocabulary = known["model"]["vocab"]
     added = {entry["content"]: entry["id"] for entry in known.get("added_tokens") or []}
     plain = {
@@ -95,13 +96,6 @@ def _by_bytes(known: Mapping[str, Any]) -> dict[bytes, int]:
         if token not in added and all(letter in letters for letter in token)
     }
     return plain | {content.encode(): number for content, number in added.items()}
-
-
-def _letters() -> dict[str, int]:
-    """The letter that byte-level vocabularies write for a byte: itself where it can be seen, else one from 256 on."""
-    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    unseen = [byte for byte in range(256) if byte not in seen]
-    return {chr(byte): byte for byte in seen} | {chr(256 + place): byte for place, byte in enumerate(unseen)}
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Likelihoods of pieces of text that teacher and student cut otherwise."""
 
-# ruff: noqa: N803, N806 - shape suffixes
+# ruff: noqa: N806 - shape suffixes
 
 import math
 

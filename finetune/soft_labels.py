@@ -1,0 +1,205 @@
+"""Which rows have the teacher's probabilities, what they are at the student's tokens, and which loss they allow."""
+
+# ruff: noqa: N806 - shape suffixes
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from finetune.alignment import Aligned, Unaligned, align
+from finetune.config import Loss
+from finetune.data import Row
+from finetune.errors import BadInput
+from finetune.notes import HarvestNotes
+from finetune.rendering import IGNORED, Example, Rendered
+from finetune.student import Base
+from finetune.token_bytes import Vocabulary
+
+WITHOUT_MORE = frozenset({"openai", "azure"})
+"""Providers whose API has neither top_k nor min_p, and no defaults of a model's own."""
+NEUTRAL: Mapping[str, tuple[float, ...]] = {
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "repeat_penalty": (1,),
+    "repetition_penalty": (1,),
+    "typical_p": (1,),
+}
+"""Parameters that change the distribution, and the values at which they do not; off where nothing is stated."""
+UNSPELT = "tokens_without_bytes"
+"""Why no row has soft labels: the student's tokens cannot be spelt as bytes."""
+MOST_PER_REQUEST = ("top_logprobs", "logprobs")
+"""Parameters that say how many tokens were to be listed; with the first, `logprobs` is true or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """The examples of a split with what the teacher said of them."""
+
+    examples: list[Example]
+    rows: int = 0  # that have soft labels
+    hard_rows: Mapping[str, int] = field(default_factory=dict)  # learnt by their label alone, by reason
+    other_tokens: int = 0  # rows whose tokens are not the teacher's
+    listed: int = 0  # positions with a list
+    rest: float = 0.0  # R, the probability that no listed token has: the mean over those positions
+    no_tail: str | None = None  # why the sampled token says nothing of the tail; None where it does in every row
+
+    def facts(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "rows": self.rows,
+            "hard_rows": dict(self.hard_rows),
+            "other_tokens": self.other_tokens,
+            "positions": self.listed,
+            "rest": round(self.rest, 6),
+        }
+
+
+def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Taught:
+    """Put beside each example what the teacher said of its supervised tokens, as far as the loss uses it.
+
+    Args:
+        rendered: a split.
+        base: the student's tokenizer.
+        loss: the run's.
+        notes: the dataset's.
+
+    Raises:
+        BadInput: the loss needs probabilities, and no row has any that fit.
+    """
+    if loss.kind == "hard" or not _has_any(rendered.rows, loss):
+        return Taught(rendered.examples)
+    try:
+        vocabulary = Vocabulary.of(base.tokenizer)
+    except BadInput:
+        if loss.kind != "auto":
+            raise
+        return Taught(rendered.examples, hard_rows={UNSPELT: len(rendered.examples)})
+    examples, without, tails, rest = [], Counter[str](), Counter[str](), _Rest()
+    other_tokens = 0
+    for example, row in zip(rendered.examples, rendered.rows, strict=True):
+        found = _aligned(example, row, vocabulary, base, loss)
+        if isinstance(found, Unaligned):
+            without[found] += 1
+            examples.append(example)
+            continue
+        if reason := why_no_tail(row, notes):
+            tails[reason] += 1
+            found = replace(found, sampled_N=np.zeros_like(found.sampled_N))
+        other_tokens += not found.same
+        rest.add(found)
+        examples.append(replace(example, soft=found))
+    rows = len(examples) - without.total()
+    if not rows and loss.kind != "auto":
+        raise BadInput(
+            f"--loss {loss.kind}: no row's logprobs spell its answer ({_counted(without)}); give --loss hard, or"
+            " collect with `logprobs` in the teacher's sampling"
+        )
+    commonest = tails.most_common(1)
+    return Taught(
+        examples, rows, dict(without), other_tokens, rest.positions, rest.mean, commonest[0][0] if commonest else None
+    )
+
+
+def told(taught: Taught, loss: Loss) -> list[str]:
+    """What a user should know before such a training, in lines."""
+    lines = []
+    if taught.rows:
+        lines.append(
+            f"train: {taught.rows} of {len(taught.examples)} rows have the teacher's probabilities, at {taught.listed}"
+            f" tokens; what it did not list of them had {taught.rest:.4f} on average (R)"
+        )
+    if taught.hard_rows:
+        lines.append(f"train: {_counted(taught.hard_rows)}: learnt by their answers alone")
+    if taught.other_tokens:
+        lines.append(f"train: {taught.other_tokens} rows have other tokens than the teacher's; see docs/how-to")
+    if loss.kind == "sampled" and taught.no_tail:
+        lines.append(f"--loss sampled: {taught.no_tail}; those rows are learnt with --loss bucket")
+    return lines
+
+
+def why_no_tail(row: Row, notes: HarvestNotes) -> str | None:
+    """Why a row's tokens are no sample of what the teacher would say; None where they are.
+
+    Only such a sample makes the tail's correction unbiased (docs/design/014-soft-labels.md).
+    """
+    if notes.picked and not notes.unfiltered:
+        return "answers were picked by a check, a judge or a vote"
+    stated: Mapping[str, Any] = row.sampling if isinstance(row.sampling, dict) else {}
+    off: dict[str, tuple[float, ...]] = {"temperature": (1,), "top_p": (1,)}
+    if row.provider not in WITHOUT_MORE:
+        off |= {"top_k": (0, -1), "min_p": (0,)}
+    for name, values in off.items():
+        if name not in stated:
+            return f"`sampling` does not state {name}: {values[0]}"
+        if stated[name] not in values:
+            return f"`sampling` has {name}: {stated[name]}, not {values[0]}"
+    for name, values in NEUTRAL.items():
+        if stated.get(name, values[0]) not in values:
+            return f"`sampling` has {name}: {stated[name]}, not {values[0]}"
+    return None
+
+
+def _has_any(rows: Sequence[Row], loss: Loss) -> bool:
+    if any(row.stored_logprobs is not None for row in rows):
+        return True
+    if loss.kind == "auto":
+        return False
+    raise BadInput(
+        f"--loss {loss.kind}: the dataset has no logprobs; collect with `logprobs: 20` in the teacher's sampling, or"
+        " give --loss hard"
+    )
+
+
+def _aligned(example: Example, row: Row, vocabulary: Vocabulary, base: Base, loss: Loss) -> Aligned | Unaligned:
+    ids = [label for label in example.labels if label != IGNORED]
+    most = asked_for(row.sampling)
+    if loss.top is not None:
+        most = loss.top if most is None else min(most, loss.top)
+    return align(
+        row.logprobs,
+        ids,
+        vocabulary,
+        stop_ids=base.stop_ids,
+        most=most,
+        before=_before(ids, row.answer.encode(), vocabulary, base),
+    )
+
+
+def asked_for(sampling: Any) -> int | None:
+    """How many tokens a request asked to list; None where it does not say."""
+    stated = sampling if isinstance(sampling, dict) else {}
+    numbers = [stated.get(name) for name in MOST_PER_REQUEST]
+    return next((number for number in numbers if isinstance(number, int) and not isinstance(number, bool)), None)
+
+
+def _before(ids: Sequence[int], answer: bytes, vocabulary: Vocabulary, base: Base) -> bytes:
+    """What the template has the student say before the answer; the answer may be cut."""
+    text = b"".join(vocabulary.bytes_of(token) or b"" for token in ids if token not in base.stop_ids)
+    if text.endswith(answer):
+        return text[: len(text) - len(answer)]
+    return next((text[:place] for place in range(len(text)) if answer.startswith(text[place:])), b"")
+
+
+class _Rest:
+    """Adds up R over positions."""
+
+    def __init__(self) -> None:
+        self.positions = 0
+        self._sum = 0.0
+
+    def add(self, found: Aligned) -> None:
+        listed_N = (found.ids_NK >= 0).any(1)
+        kept_N = np.exp(found.logp_NK[listed_N].astype(np.float64)).sum(1)
+        self.positions += int(listed_N.sum())
+        self._sum += float(np.clip(1 - kept_N, 0, 1).sum())
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self.positions if self.positions else 0.0
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} rows {reason}" for reason, count in sorted(reasons.items()))

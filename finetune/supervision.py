@@ -1,0 +1,63 @@
+"""A configuration's loss over the supervised positions of a pass, with the output head in it."""
+
+# ruff: noqa: N803, N806 - shape suffixes
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finetune import losses
+from finetune.collate import Soft
+from finetune.config import DEFAULT_SOFT, Loss
+from finetune.losses import coefficients as forms
+from finetune.losses.chunks import TAU
+from finetune.losses.coefficients import ABSENT, Coefficients
+
+
+def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft | None) -> Tensor:
+    """The sum over all positions, a scalar in nats.
+
+    Args:
+        loss: which one.
+        hidden_ND: hidden states that predict a supervised token.
+        head: the output layer.
+        label_N: those tokens.
+        soft: what the teacher said of them; None: nothing, of none of them.
+    """
+    kind = DEFAULT_SOFT if loss.kind == "auto" else loss.kind
+    if soft is None or kind == "hard":
+        none_NK = label_N.new_zeros(len(label_N), 0)
+        return losses.fused_sum(hidden_ND, head, forms.of_hard(none_NK, none_NK, label_N, losses.size_of(head)))
+    if kind == "chunks":
+        return _of_chunks(loss, hidden_ND, head, label_N, soft)
+    return losses.fused_sum(hidden_ND, head, coefficients(loss, kind, label_N, soft, losses.size_of(head)))
+
+
+def coefficients(loss: Loss, kind: str, label_N: Tensor, soft: Soft, vocabulary: int) -> Coefficients:
+    """The coefficients of each position: soft where the teacher listed anything, else those of the label."""
+    given = soft.ids_NK, soft.logp_NK, label_N, vocabulary
+    listed_N = (soft.ids_NK != ABSENT).any(1)
+    hard_N = torch.where(listed_N, loss.hard_share, 1.0).double()
+    return forms.mixed(hard_N, forms.of_hard(*given), _soft(loss, kind, soft, given))
+
+
+def _soft(loss: Loss, kind: str, soft: Soft, given: tuple[Tensor, Tensor, Tensor, int]) -> Coefficients:
+    if kind == "topk":
+        return forms.of_topk_renormalised(*given)
+    if kind == "sampled":
+        weight = 1.0 if loss.tail_weight is None else loss.tail_weight
+        return forms.of_bucket_sampled(*given, tail_weight=weight, sampled_N=soft.sampled_N)
+    if loss.temperature != 1:
+        return forms.of_tempered(*given, temperature=loss.temperature)
+    return forms.of_bucket(*given)
+
+
+def _of_chunks(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft) -> Tensor:
+    """Likelihoods of chunks, times τ so that a nat weighs as elsewhere; by the label where a token is in none."""
+    none_NK = label_N.new_zeros(len(label_N), 0)
+    hard_N = losses.fused_hard(hidden_ND, head, none_NK, none_NK, label_N)
+    inside_N = soft.chunk_N != ABSENT
+    of_chunks = TAU * losses.chunk_likelihood(-hard_N, soft.chunk_N, soft.chunk_logp_C).sum()
+    by_label = hard_N[~inside_N].sum()
+    return by_label + loss.hard_share * hard_N[inside_N].sum() + (1 - loss.hard_share) * of_chunks
