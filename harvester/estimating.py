@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from harvester import expected_logprobs
 from harvester.budget import worst_case_tokens
+from harvester.expected_logprobs import LogprobsSize
 from harvester.foreseeing import SHOWN, foreseen, new_seeds_at_least_and_most, render_student
 from harvester.pricing import usd
 from harvester.prompting import Prompter
@@ -41,6 +43,7 @@ class StepEstimate:
     output_tokens: Range | None  # None without max_tokens
     usd: tuple[float, float] | None  # None without max_tokens or a price
     prompts: tuple[list[Message], ...]  # the first few, rendered; stand-ins for what is not answered yet
+    logprobs: LogprobsSize | None  # None where it asks for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def estimate(recipe: Recipe) -> Estimate:
         prompts=steps[0].prompts,
         steps=steps,
         secrets=scan.found,
-        warnings=in_common.warnings,
+        warnings=(*in_common.warnings, *expected_logprobs.warnings(recipe)),
     )
 
 
@@ -148,6 +151,7 @@ def _estimated(recipe: Recipe, step: Step, sums: Mapping[str, _Sum]) -> StepEsti
         output_tokens=output,
         usd=cost,
         prompts=tuple(its.prompts),
+        logprobs=expected_logprobs.size(recipe, step, output),
     )
 
 

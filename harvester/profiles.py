@@ -60,7 +60,7 @@ class Profile:
     logprobs: int = 20  # most tokens listed at a place; 0: none are given
     least_logprobs: int = 0
     logprobs_as_number: bool = False
-    samplers: bool = True  # whether it has top_k and min_p, so perhaps defaults of its own
+    samplers: bool = True  # whether it takes top_k and min_p, or may have defaults of the kind
     structured: Literal["json_schema", "json_object"] | None = None
     stream: bool = False
     stream_usage: bool = True

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from harvester.cli import texts
+from harvester.cli import check_texts, texts
 from harvester.cli.base import PATH, as_json, load, recipe_argument, show, trust_option, usable
 
 
@@ -73,6 +73,6 @@ def check(recipe: Path, as_json: bool) -> None:
     loaded = load(recipe)
     binding, expected = teacher_terms(loaded), estimate(loaded)
     binds = {name: asdict(its) for name, its in binding.items()}
-    show({**asdict(expected), "recipe": loaded.name, "terms": binds}, as_json=as_json, text=texts.check)
+    show({**asdict(expected), "recipe": loaded.name, "terms": binds}, as_json=as_json, text=check_texts.check)
     require_terms(loaded)
     require_none(expected.secrets)

@@ -72,6 +72,14 @@ def test_start_up() -> None:
     assert [row["command"] for row in rows][-1] == "harvester --help"
 
 
+@pytest.mark.slow
+def test_logprobs_storage() -> None:
+    pytest.importorskip("xllamacpp")
+    rows = lines_of("logprobs_storage.py", "--rows", 1, "--tokens", 4, "--listed", 2)["logprobs_storage"]["rows"]
+    assert [row["sampling"] for row in rows] == ["logprobs: 2", "logprobs: 20, streamed"]
+    assert 0 < rows[0]["as stored"] < rows[0]["as it came"]
+
+
 def test_export_speed() -> None:
     line = lines_of("export_speed.py", "--rows", "40", "--judged", "40", "--rounds", 1)["export_speed"]
     assert [(size["kind"], size["rows"]) for size in line["sizes"]] == [("one step", 40), ("judged", 40)]
