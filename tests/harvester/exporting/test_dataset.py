@@ -281,7 +281,7 @@ def test_the_manifest_says_who_answered_and_what_became_of_it(harvest: Any, prov
             "accepted_by": None,
         }
     ]
-    assert (found["asked"], found["accepted"], found["unfiltered"]) == (11, 9, False)
+    assert (found["asked"], found["accepted"], found["unfiltered"], found["picked"]) == (11, 9, False, True)
     assert found["dropped"] == {"length": 1, "verify:json_schema": 1}
 
 
