@@ -158,6 +158,7 @@ def _parts(kind: Any, metadata: list[Any]) -> tuple[list[Any], list[str]]:
         annotated_types.Ge: lambda one: f"≥ {one.ge}",
         annotated_types.Gt: lambda one: f"> {one.gt}",
         annotated_types.Lt: lambda one: f"< {one.lt}",
+        annotated_types.Le: lambda one: f"≤ {one.le}",
     }
     return [kind], [signs[type(one)](one) for one in metadata]
 
