@@ -11,6 +11,7 @@ from finetune.losses.fused import (
     fused_topk_renormalised,
     size_of,
 )
+from finetune.losses.on_policy import fused_policy_gradient, fused_reverse_bucket, policy_gradient, reverse_bucket
 from finetune.losses.plain import bucket, bucket_sampled, hard, tempered, topk_renormalised
 from finetune.losses.shifting import supervised
 
@@ -22,10 +23,14 @@ __all__ = [
     "fused_bucket",
     "fused_bucket_sampled",
     "fused_hard",
+    "fused_policy_gradient",
+    "fused_reverse_bucket",
     "fused_sum",
     "fused_tempered",
     "fused_topk_renormalised",
     "hard",
+    "policy_gradient",
+    "reverse_bucket",
     "size_of",
     "supervised",
     "tempered",

@@ -63,7 +63,7 @@ class Coefficients:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class Listed:
     """What the teacher listed, in float64: R is a small difference of large numbers."""
 
     ids_NK: Tensor  # in the place of absent entries one that is there, or 0
@@ -73,6 +73,7 @@ class _Listed:
 
     @classmethod
     def of(cls, ids_NK: Tensor, logp_NK: Tensor, vocabulary: int) -> Self:
+        """From what a loss is given."""
         there_NK = ids_NK != ABSENT
         logp_NK = logp_NK.double().masked_fill(~there_NK, -torch.inf)
         rest_N = (1 - logp_NK.exp().sum(1)).clamp(min=0)
@@ -83,23 +84,25 @@ class _Listed:
 
     @property
     def p_NK(self) -> Tensor:
+        """Probabilities, 0 where absent."""
         return self.logp_NK.exp()
 
     @property
     def any_N(self) -> Tensor:
+        """Whether anything is listed."""
         return self.there_NK.any(1)
 
 
 def of_hard(ids_NK: Tensor, logp_NK: Tensor, label_N: Tensor, vocabulary: int) -> Coefficients:
     """-log q(label)."""
-    listed = _Listed.of(ids_NK, logp_NK, vocabulary)
+    listed = Listed.of(ids_NK, logp_NK, vocabulary)
     ones_N = torch.ones_like(listed.rest_N)
     return _coefficients(listed, label_N, _with(torch.zeros_like(listed.logp_NK), ones_N), torch.zeros_like(ones_N))
 
 
 def of_topk_renormalised(ids_NK: Tensor, logp_NK: Tensor, label_N: Tensor, vocabulary: int) -> Coefficients:
     """Loss A, Σ_K p/S log((p/S)/q)."""
-    listed = _Listed.of(ids_NK, logp_NK, vocabulary)
+    listed = Listed.of(ids_NK, logp_NK, vocabulary)
     share_NK = _shares(listed.logp_NK)
     return _coefficients(listed, label_N, _with(share_NK, 0.0), -_entropy(share_NK))
 
@@ -119,7 +122,7 @@ def of_bucket_sampled(
     sampled_N: Tensor | None = None,
 ) -> Coefficients:
     """Loss D, C + w·1[y not in K]·(log(1-Q) - log q(y)); where `sampled_N` is False, C."""
-    listed = _Listed.of(ids_NK, logp_NK, vocabulary)
+    listed = Listed.of(ids_NK, logp_NK, vocabulary)
     in_list_N = (listed.there_NK & (ids_NK == label_N[:, None])).any(1)
     w_N = torch.where(in_list_N, 0.0, tail_weight).to(listed.rest_N)
     if sampled_N is not None:
@@ -132,7 +135,7 @@ def of_tempered(
     ids_NK: Tensor, logp_NK: Tensor, label_N: Tensor, vocabulary: int, *, temperature: float
 ) -> Coefficients:
     """T²·KL(softmax_K(log p / T) ‖ softmax_K(z / T)) + KL(S ‖ Q) of two outcomes, listed or not."""
-    listed = _Listed.of(ids_NK, logp_NK, vocabulary)
+    listed = Listed.of(ids_NK, logp_NK, vocabulary)
     share_NK, rest_N, square = _shares(listed.logp_NK / temperature), listed.rest_N, temperature**2
     some_N = listed.any_N.to(rest_N)
     kept_N = listed.p_NK.sum(1)
@@ -156,7 +159,7 @@ def mixed(share: float | Tensor, hard: Coefficients, soft: Coefficients) -> Coef
 
 
 def _coefficients(
-    listed: _Listed, label_N: Tensor, c_NM: Tensor, constant_N: Tensor, b_N: Tensor | None = None
+    listed: Listed, label_N: Tensor, c_NM: Tensor, constant_N: Tensor, b_N: Tensor | None = None
 ) -> Coefficients:
     if b_N is not None:
         # Where nothing is listed the tail is everything and log(1 - Q) is 0: there is nothing to leave out.

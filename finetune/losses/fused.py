@@ -91,12 +91,13 @@ def _in_chunks(hidden_ND: Tensor, head: Any, form: Coefficients) -> Tensor:
 
     parts = [
         checkpoint(of_chunk, hidden_ND[rows], form[rows], use_reentrant=False)
-        for rows in _chunks(len(hidden_ND), size_of(head))
+        for rows in chunks(len(hidden_ND), size_of(head))
     ]
     return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=_wide(hidden_ND))
 
 
-def _chunks(positions: int, vocabulary: int) -> list[slice]:
+def chunks(positions: int, vocabulary: int) -> list[slice]:
+    """The positions whose logits are computed together."""
     rows = max(1, CHUNK_LOGITS // vocabulary)
     return [slice(start, start + rows) for start in range(0, positions, rows)]
 
@@ -175,7 +176,7 @@ def _run(hidden_ND: Tensor, head: Head, form: Coefficients, grads: _Gradients, o
     weight = weight_VD.to(hidden_ND.dtype)  # wider where every weight learns
     bias = None if bias_V is None else bias_V.to(hidden_ND.dtype)
     losses = [torch.zeros(0, dtype=_wide(hidden_ND), device=hidden_ND.device)]
-    for rows in _chunks(len(hidden_ND), len(weight)):
+    for rows in chunks(len(hidden_ND), len(weight)):
         z_NV = functional.linear(hidden_ND[rows], weight, bias).to(_wide(hidden_ND))
         loss_N, slope_NV = _loss_and_slope(z_NV, form[rows], slope=grads.any)
         losses.append(loss_N)

@@ -69,7 +69,7 @@ def value(z_NV: Tensor, coefficients: Coefficients) -> Tensor:
     log_q_NV = z_NV.log_softmax(1)
     loss_N = form.constant_N - (form.c_NM * log_q_NV.gather(1, form.ids_NM)).sum(1)
     if form.b_N is not None:
-        loss_N = loss_N + form.b_N * _log_rest(log_q_NV, form.outside_NK, form.b_N)
+        loss_N = loss_N + form.b_N * log_rest(log_q_NV, form.outside_NK, form.b_N)
     return loss_N + of_listed(log_q_NV.gather(1, form.outside_NK), form)
 
 
@@ -86,7 +86,7 @@ def of_listed(log_q_NK: Tensor, form: Coefficients) -> Tensor:
     return total_N
 
 
-def _log_rest(log_q_NV: Tensor, outside_NK: Tensor, b_N: Tensor) -> Tensor:
+def log_rest(log_q_NV: Tensor, outside_NK: Tensor, b_N: Tensor) -> Tensor:
     """log(1 - Q) by the logits outside K; where b is 0, which it may be because nothing is outside, any number."""
     kept_NK = log_q_NV.gather(1, outside_NK)
     left_out_NK = torch.where(b_N[:, None] == 0, kept_NK, -torch.inf)
