@@ -38,6 +38,7 @@ def describe(data: Dataset, facts: Facts) -> dict[str, Any]:
             "training": dict(facts.dropped),
         },
         "cut": dict(facts.cut),
+        "soft": dict(facts.soft),
         "teachers": _distinct(table, "teacher"),
         "models": _distinct(table, "model"),
         "providers": _distinct(table, "provider"),

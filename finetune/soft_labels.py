@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from finetune.alignment import Aligned, Unaligned, align
-from finetune.config import Loss
+from finetune.config import DEFAULT_SOFT, Loss
 from finetune.data import Row
 from finetune.errors import BadInput
 from finetune.notes import HarvestNotes
@@ -46,9 +46,12 @@ class Taught:
     rest: float = 0.0  # R, the probability that no listed token has: the mean over those positions
     no_tail: str | None = None  # why the sampled token says nothing of the tail; None where it does in every row
 
-    def facts(self) -> dict[str, Any]:
-        """For run.json."""
+    def facts(self, loss: Loss) -> dict[str, Any]:
+        """For run.json; nothing where no row has soft labels."""
+        if not self.rows:
+            return {}
         return {
+            "loss": DEFAULT_SOFT if loss.kind == "auto" else loss.kind,
             "rows": self.rows,
             "hard_rows": dict(self.hard_rows),
             "other_tokens": self.other_tokens,

@@ -69,7 +69,7 @@ def train(
         with stop_on_signals() as stop:
             done = loop.run(stop)
         _save(loaded, config, folder, world)
-        facts = facts.model_copy(update=_outcome(loop, done, loading_s) | _shape(loaded))
+        facts = facts.model_copy(update=_outcome(loop, done, loading_s) | _shape(loaded, config))
         world.by_first(lambda: runs.write_facts(folder, facts))
     return facts
 
@@ -179,14 +179,14 @@ def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
     }
 
 
-def _shape(loaded: _Loaded) -> dict[str, Any]:
+def _shape(loaded: _Loaded, config: RunConfig) -> dict[str, Any]:
     """What the rows to learn from are like, in the student's tokens."""
     rendered, examples = loaded.rendered, loaded.rendered.examples
     return {
         "dtype": student.dtype_name(loaded.base.model.dtype),
         "rows": {"train": len(examples), "dev": len(loaded.dev)},
         "dropped": rendered.dropped,
-        "soft": loaded.taught.facts() if loaded.taught.rows else {},
+        "soft": loaded.taught.facts(config.loss),
         "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
         "longest_answer": max(example.supervised for example in examples),
         "tokens": {

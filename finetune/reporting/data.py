@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from finetune.reporting.report import Data, LearntFrom, Terms
+from finetune.reporting.report import Data, LearntFrom, Soft, Terms
 from finetune.reporting.words import NOT_RECORDED, percent, plain
 
 MIDDLE = 10
@@ -76,6 +76,8 @@ def _facts(data: Data) -> Iterator[tuple[str, str]]:
         yield "Unfiltered", "rejected answers were trained on, too"
     if cut := data.cut.get("rows"):
         yield "Cut", f"{cut:,} rows lost the ends of their answers"
+    if data.soft.rows:
+        yield "The teacher's probabilities", _soft(data.soft)
     lengths = data.completion_tokens
     if len(lengths) > MIDDLE:
         yield (
@@ -84,6 +86,12 @@ def _facts(data: Data) -> Iterator[tuple[str, str]]:
         )
     for seeds in data.seeds:
         yield f"Seeds for {seeds.split}", f"{seeds.path}, licence: {seeds.license or 'unstated'}"
+
+
+def _soft(soft: Soft) -> str:
+    places = "" if soft.positions is None else f" at {soft.positions:,} tokens"
+    rest = "" if soft.rest is None else f"; what it did not list had {plain(round(soft.rest, 3))} on average"
+    return f"learnt from {soft.rows:,} rows{places}{rest}; loss: {soft.loss or NOT_RECORDED}"
 
 
 def _binding(terms: Terms) -> Binding:

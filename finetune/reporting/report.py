@@ -112,6 +112,15 @@ class Seeds(_Part):
     license: str | None = None
 
 
+class Soft(_Part):
+    """The teacher's probabilities that were learnt from."""
+
+    loss: str | None = None
+    rows: Count | None = None  # that have any
+    positions: Count | None = None  # tokens with a list
+    rest: float | None = None  # R, what the listed tokens lack to 1, on average
+
+
 class Data(_Part):
     """What the dataset was."""
 
@@ -124,6 +133,7 @@ class Data(_Part):
     unfiltered: bool = False
     left_out: LeftOut = LeftOut()
     cut: Mapping[str, Count] = {}
+    soft: Soft = Soft()
     models: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     terms: tuple[Terms, ...] | None = None

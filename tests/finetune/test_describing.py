@@ -7,6 +7,8 @@ from toys import make_row, write_dataset
 
 from finetune.data import open_dataset
 from finetune.describing import POINTS, describe, usd_per_answer
+from finetune.reporting.data import data_card
+from finetune.reporting.report import Data
 from finetune.runs import Facts
 
 FACTS = Facts(
@@ -70,3 +72,13 @@ def test_what_was_learnt_from_is_what_the_steps_reached_and_dev_is_no_part_of_it
     assert describe(data, twice)["learnt_from"] == {"rows": 9, "of": 10, "passes": 2, "supervised": 180, "total": 1800}
     older = describe(data, facts)["learnt_from"]
     assert older == {"rows": None, "of": 10, "passes": None, "supervised": None, "total": None}
+
+
+def test_what_was_learnt_of_the_teacher_s_probabilities_is_told(tmp_path: Path) -> None:
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2, reference=1)]}))
+    soft = {"loss": "bucket", "rows": 1, "positions": 1200, "rest": 0.1873, "other_tokens": 0, "hard_rows": {}}
+    card = data_card(Data.model_validate(describe(data, FACTS.model_copy(update={"soft": soft}))))
+    told = dict(card.facts)["The teacher's probabilities"]
+    assert told == "learnt from 1 rows at 1,200 tokens; what it did not list had 0.187 on average; loss: bucket"
+    without = data_card(Data.model_validate(describe(data, FACTS)))
+    assert "The teacher's probabilities" not in dict(without.facts)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from toys import make_row, make_told_row, write_dataset
 
 from finetune import checkpoint, runs, stored
 from finetune.distributed import World
@@ -76,6 +77,18 @@ def test_two_processes_train_the_student_of_one(
     weights = student(tmp_path / "2")
     for name, weight in student(tmp_path / "1").items():
         torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_learn_the_same_of_the_teacher_s_probabilities(tiny_folder: Path, tmp_path: Path) -> None:
+    rows = [make_told_row(n, prompt="ask " + "x" * (n % 5), answer="abc" * (1 + n % 4)) for n in range(9)]
+    dataset = write_dataset(tmp_path / "data", {"train": [*rows, make_row(20), make_row(21)]}, picked=False)
+    settings = (*SETTINGS, "--model", tiny_folder, "--learning-rate", 0.01, "--loss", "sampled")
+    for processes in (1, 2):
+        done = train(processes, dataset, "--out", tmp_path / str(processes), *settings)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("9 of 11 rows have the teacher's probabilities") == 1
+    for mine, theirs in zip(curve(tmp_path / "1"), curve(tmp_path / "2"), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
 
 
 # The last one stops right after a look at dev, which leaves the shards' root whole unless it is told not to.
