@@ -2,6 +2,8 @@
 
 # ruff: noqa: N803, N806 - shape suffixes
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -91,7 +93,7 @@ def use_segments(model: Any, token: int) -> bool:
     they stay as they are.
 
     Args:
-        model: a transformers causal language model, in use for training only from here on.
+        model: a transformers causal language model, in use for training only from here on (but see `by_mask`).
         token: any id to try it with.
 
     Returns:
@@ -109,6 +111,19 @@ def use_segments(model: Any, token: int) -> bool:
         return True
     model.set_attn_implementation(before)
     return False
+
+
+@contextmanager
+def by_mask(model: Any) -> Iterator[None]:
+    """A model that was switched to packed passes takes padded ones and keeps a cache, for the length of the context."""
+    switched = model.config._attn_implementation == NAME  # noqa: SLF001 - as above
+    if switched:
+        model.set_attn_implementation("sdpa")  # whoever takes an attention function takes torch's
+    try:
+        yield
+    finally:
+        if switched:
+            model.set_attn_implementation(NAME)
 
 
 @torch.no_grad()

@@ -3,12 +3,13 @@
 # ruff: noqa: N806 - shape suffixes
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from finetune import identity, runs
 from finetune.data import Message, say
@@ -20,6 +21,8 @@ TALK_EVERY_S = 5.0
 BATCH_SIZE = 32
 
 Numbered = tuple[int, "Answer"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,10 @@ def greedy_batches(
     if full := sum(left <= 0 for left in rooms):
         say(f"{label}: {full} of {len(prompts)} prompts fill the model's context of {base.context} tokens: no answer")
     done, talked = 0, time.monotonic()
-    for places in _batches(order, rooms, max_new_tokens, batch_size):
+    for places in batches(order, rooms, max_new_tokens, batch_size):
         left = rooms[places[0]]
         if left > 0:
-            answers = _batch(model, base, renderer, [prompts[place] for place in places], left)
+            answers = _answers(model, base, renderer, [prompts[place] for place in places], left)
         else:
             answers = [Answer(text="", finished=False, tokens=0)] * len(places)
         done += len(places)
@@ -118,7 +121,7 @@ def greedy_batches(
             say(f"{label}: {done}/{len(prompts)}")
 
 
-def _batches(order: Sequence[int], rooms: Sequence[int], most: int, batch_size: int) -> Iterator[list[int]]:
+def batches(order: Sequence[int], rooms: Sequence[int], most: int, batch_size: int) -> Iterator[list[int]]:
     """Places that are answered together: all with the same room, as one near the context's end would cut the others."""
     roomy = [place for place in order if rooms[place] == most]
     for start in range(0, len(roomy), batch_size):
@@ -132,38 +135,46 @@ def room(base: Base, prompt_tokens: int, max_new_tokens: int) -> int:
     return max_new_tokens if base.context is None else min(max_new_tokens, base.context - prompt_tokens)
 
 
-def _batch(
-    model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
-) -> list[Answer]:
+def in_halves(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+    """What `work` makes of all items at once or, where a GPU's memory does not hold them, of fewer at a time.
+
+    Raises:
+        BadInput: it does not hold a single one.
+    """
     try:
-        return _generated(model, base, renderer, prompts, max_new_tokens)
+        return work(items)
     except torch.cuda.OutOfMemoryError:
-        if len(prompts) == 1:
+        if len(items) == 1:
             raise BadInput("the GPU's memory does not hold one prompt with its answer; give fewer new tokens") from None
-    half = len(prompts) // 2
-    return [
-        answer
-        for part in (prompts[:half], prompts[half:])
-        for answer in _batch(model, base, renderer, part, max_new_tokens)
-    ]
+    half = len(items) // 2
+    return in_halves(work, items[:half]) + in_halves(work, items[half:])
 
 
-@torch.inference_mode()
-def _generated(
-    model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
-) -> list[Answer]:
+def left_padded(base: Base, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """ids_BT and mask_BT on the model's device; every row's last token is last.
+
+    transformers counts positions from the mask.
+    """
     longest = max(len(prompt) for prompt in prompts)
-    # Left padding keeps every row's last prompt token last; transformers counts positions from the mask.
     ids_BT = torch.full((len(prompts), longest), base.pad_id)
     mask_BT = torch.zeros((len(prompts), longest), dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask_BT[row, longest - len(prompt) :] = 1
-    settings = greedy_settings(base, max_new_tokens=max_new_tokens)
-    out_BT = model.generate(
-        input_ids=ids_BT.to(base.device), attention_mask=mask_BT.to(base.device), generation_config=settings
-    )
-    return [_answer(base, renderer, row) for row in out_BT[:, longest:].tolist()]
+    return ids_BT.to(base.device), mask_BT.to(base.device)
+
+
+def _answers(
+    model: Any, base: Base, renderer: Renderer, prompts: Sequence[Sequence[int]], max_new_tokens: int
+) -> list[Answer]:
+    @torch.inference_mode()
+    def generated(prompts: Sequence[Sequence[int]]) -> list[Answer]:
+        ids_BT, mask_BT = left_padded(base, prompts)
+        settings = greedy_settings(base, max_new_tokens=max_new_tokens)
+        out_BT = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=settings)
+        return [_answer(base, renderer, row) for row in out_BT[:, ids_BT.shape[1] :].tolist()]
+
+    return in_halves(generated, prompts)
 
 
 def _answer(base: Base, renderer: Renderer, ids: list[int]) -> Answer:

@@ -68,7 +68,7 @@ data
 runs
 claiming stored
 token_bytes placing
-alignment
+alignment rollout
 rendering
 batching
 collate attention
@@ -79,13 +79,17 @@ embedded adapters shards
 loading
 lora
 student
+generation
+teacher_address
+teacher_client teacher_scores
 telling
 objective distributed
 checkpoint
 metrics stopping sound
+sampling
+on_policy
 loop sharding soft_labels
 training
-generation
 serving
 heldout
 answers
