@@ -1,10 +1,9 @@
 """A raw reply's bytes → answer, reasoning, usage. Pure: a changed parser re-reads the store and asks nobody."""
 
-import json
 import re
 from typing import Any
 
-from harvester.records import Answer, Json, Usage, printable
+from harvester.records import Answer, Json, Usage, decoded, printable
 from harvester.streaming import assemble
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -23,7 +22,7 @@ def decode(raw: bytes) -> Json:
     """
     try:
         try:
-            return json.loads(raw)
+            return decoded(raw)
         except ValueError:
             return assemble(raw)
     except RecursionError:
@@ -86,7 +85,9 @@ def bare(text: str) -> str:
 
 def _text(value: Json) -> str | None:
     """A string that UTF-8 can carry (JSON can spell half of a surrogate pair, files cannot), else None."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _split_reasoning(message: dict[str, Any]) -> tuple[str, str | None]:
@@ -131,4 +132,4 @@ def other_model(reply: Json, asked: str) -> str | None:
 
 
 def _count(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS else None
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None  # True is an int, too

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,8 +28,10 @@ from harvester.exporting.staleness import staleness
 from harvester.exporting.wanted import TERMS, Wanted
 from harvester.exporting.workers import how_many, pieces
 from harvester.recipe import Recipe
+from harvester.records import Json
 from harvester.store import StoreReader
 from harvester.store.curations import Curation
+from harvester.store.reading import StoredReply
 from harvester.terms import with_rules
 from harvester.verdicts import Verdict, said
 
@@ -59,6 +61,7 @@ class Exported:
     sha256: str = ""  # over the parquet files
     # By teacher, id, verdict, as_of and basis: a registry's entry changes from one day to another.
     terms: dict[tuple[str | None, ...], dict[str, Any]] = field(default_factory=dict)
+    _noted: tuple[str, Mapping[str, Json]] | None = None  # whose terms, and which, were noted last
 
     def count(self, lineage: Lineage) -> None:
         """Count a settled row."""
@@ -80,10 +83,16 @@ class Exported:
             self.dropped[reason] += 1
             return False
         for reply in lineage.replies:
-            key = (reply.teacher, *(reply.terms.get(name) for name in ("id", "verdict", "as_of", "basis")))
-            if key not in self.terms:
-                self.terms[key] = {"teacher": reply.teacher, **with_rules(reply.terms)}
+            self._note(reply)
         return True
+
+    def _note(self, reply: StoredReply) -> None:
+        if self._noted and self._noted[0] == reply.teacher and self._noted[1] is reply.terms:  # as most replies'
+            return
+        self._noted = reply.teacher, reply.terms
+        key = (reply.teacher, *(reply.terms.get(name) for name in ("id", "verdict", "as_of", "basis")))
+        if key not in self.terms:
+            self.terms[key] = {"teacher": reply.teacher, **with_rules(reply.terms)}
 
     def blank(self) -> "Exported":
         """The same export, with nothing counted yet."""

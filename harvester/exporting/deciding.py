@@ -21,7 +21,7 @@ def decided(lineage: Lineage, verdict: Verdict | None) -> Lineage:
     if verdict is not None:
         return by_people(lineage, verdict)
     if lineage.row.curated and lineage.outcome.drop_reason is None:
-        return replace(lineage, outcome=replace(lineage.outcome, drop_reason=f"{CURATE}:{lineage.row.curated}"))
+        return lineage._replace(outcome=replace(lineage.outcome, drop_reason=f"{CURATE}:{lineage.row.curated}"))
     return lineage
 
 
@@ -60,7 +60,7 @@ def counted(reason: str) -> str:
 
     It may repeat the prompt, and with the request's number in it no two would be alike.
     """
-    return _FAILURE.sub(r"\1", reason)
+    return _FAILURE.sub(r"\1", reason) if "failed: " in reason else reason
 
 
 def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:
@@ -77,7 +77,7 @@ def by_people(lineage: Lineage, verdict: Verdict | None) -> Lineage:
         score=None if edited else lineage.outcome.score,
         vote=None if edited else lineage.outcome.vote,
     )
-    return replace(lineage, edited=edited, outcome=outcome, verified=kept, vouched=kept)
+    return lineage._replace(edited=edited, outcome=outcome, verified=kept, vouched=kept)
 
 
 def _check(verdict: Verdict) -> Check:

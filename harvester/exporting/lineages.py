@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from harvester.exporting.recalling import Judgements, Readings, is_open
 from harvester.flowing import said
@@ -15,8 +16,7 @@ from harvester.store import StoredRow
 from harvester.store.reading import StoredReply
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """One row of the recipe's last answering step."""
 
     row: StoredRow
@@ -50,6 +50,8 @@ class Lineage:
     @property
     def replies(self) -> tuple[StoredReply, ...]:
         """Of every teacher that wrote, revised or judged it."""
+        if not self.made_from and not self.judged_by:
+            return (self.row.reply,) if self.row.reply else ()
         return tuple(row.reply for row in (*self.made_from, self.row, *self.judged_by) if row.reply)
 
 

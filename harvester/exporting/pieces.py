@@ -1,7 +1,7 @@
 """Some seeds' stored rows → a piece of the dataset: its rows as Arrow batches, and what was counted on the way."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from harvester.exporting import preference
+from harvester.exporting.batching import Batch
 from harvester.exporting.columns import Columns
 from harvester.exporting.deciding import banned, counted, decided, left_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
@@ -30,7 +31,7 @@ BLOCK_BYTES = 4 << 20  # as the store holds them, compressed
 BATCH_TOKENS = 2_000
 """With logprobs: some kilobytes of Python's objects each, before they are Arrow's."""
 
-Block = Sequence[PackedRow]
+Block = list[PackedRow]
 """The rows of whole seeds."""
 
 
@@ -87,14 +88,17 @@ class Maker:
             BadInput: the student's template cannot be rendered with a row.
             StoreUnusable: a row is damaged.
         """
-        with legible(self._task.store):
-            rows = [stored_row(packed) for packed in block]
+        rows = self._unpacked(block)
         counts, batches = self._task.blank.blank(), _Batches()
         found = lineages(self._task.recipe, rows, self._rules, explained=self._is_explained)
         settled = _settled(found, self._task.people, counts)
         for _, of_seed in groupby(settled, key=lambda lineage: lineage.row.position):
             self._add(of_seed, batches, counts)
         return Piece(batches.all(), counts)
+
+    def _unpacked(self, block: Block) -> Iterator[StoredRow]:
+        with legible(self._task.store):  # one row at a time: unpacked, a thousand are more than a core's cache holds
+            yield from map(stored_row, block)
 
     def _is_explained(self, row: StoredRow) -> bool:
         """Whether an answer is written even if the rules reject it."""
@@ -125,21 +129,22 @@ class _Batches:
     """Rows on their way into Arrow, by config and split."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._waiting: dict[tuple[str, str], Batch] = {}
         self._tokens: Counter[tuple[str, str]] = Counter()
         self._made: list[tuple[str, str, pa.RecordBatch]] = []
 
     def add(self, config: str, split: str, values: dict[str, Any]) -> None:
         key = config, split
-        self._waiting.setdefault(key, []).append(values)
+        if key not in self._waiting:
+            self._waiting[key] = Batch(SCHEMAS[config])
+        self._waiting[key].add(values)
         if logprobs := values.get("logprobs"):
             self._tokens[key] += len(logprobs)
             if self._tokens[key] >= BATCH_TOKENS:
                 self._make(*key)
 
     def _make(self, config: str, split: str) -> None:
-        rows = self._waiting.pop((config, split))
-        self._made.append((config, split, pa.RecordBatch.from_pylist(rows, schema=SCHEMAS[config])))
+        self._made.append((config, split, self._waiting.pop((config, split)).made()))
         self._tokens[config, split] = 0
 
     def all(self) -> list[tuple[str, str, pa.RecordBatch]]:

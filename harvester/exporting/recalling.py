@@ -1,7 +1,6 @@
 """What the rules of now make of stored rows: recalled where the store knows it, judged anew where it does not."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from harvester.judging import NO_ANSWER, Rules
 from harvester.parsing import parse
@@ -57,7 +56,8 @@ class Judgements:
         """The outcome as a run stored it, by these rules; None where it lacks what is wanted of it."""
         if row.reply is None or row.outcome is None or row.rules != self._rules.of_step(row.step):
             return None
-        if not row.outcome.accepted:
-            return None if self._explained(row) else row.outcome
+        known = row.outcome
+        if not known.accepted:
+            return None if self._explained(row) else known
         passed = self._passed.get(row.step)
-        return None if passed is None else replace(row.outcome, checks=passed)
+        return None if passed is None else Outcome(known.accepted, known.drop_reason, passed, known.score, known.vote)

@@ -1,18 +1,20 @@
 """Reading a store while another process may be writing to it."""
 
 import json
+import sqlite3
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select
+from sqlalchemy.exc import DBAPIError
 
 from harvester.errors import StoreUnusable
-from harvester.records import Check, Json, Outcome, RuleDigests
+from harvester.records import Check, Json, Outcome, RuleDigests, decoded
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, answered_since, newest
@@ -22,10 +24,11 @@ from harvester.store.paging import PAGE, chunks
 from harvester.store.schema import PENDING, curated, outcomes, plans, replies, requests, rows, runs, seeds, teachers
 
 T = TypeVar("T")
+CACHE_KIB = 16 * 1024
+"""For reading all of a plan: seeds lie in the order of their hashes, and the inner pages of a million fill 4 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReply:
+class StoredReply(NamedTuple):
     """A reply as it was stored, with the teacher as it was that day."""
 
     raw: bytes
@@ -36,9 +39,11 @@ class StoredReply:
     terms: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """One row of a plan: its seed and sample, its request, and its reply where there is one."""
+class StoredRow(NamedTuple):
+    """One row of a plan: its seed and sample, its request, and its reply where there is one.
+
+    A tuple is made in a third of the time that a frozen dataclass takes.
+    """
 
     id: int  # in the table of rows
     row_id: str
@@ -51,6 +56,7 @@ class StoredRow:
     position: int
     seed_id: str
     seed: Mapping[str, Json]
+    seed_text: str  # canonical JSON of it, as the store has it
     reference: Json
     sample: int
     reply: StoredReply | None
@@ -142,8 +148,14 @@ class StoreReader:
     def packed_rows(self, plan_id: int) -> Generator[PackedRow]:
         """As `rows`, without looking at them: `stored_row` does, maybe in another process."""
         with self._reading() as connection:
-            for page in connection.execute(_in_order(plan_id)).partitions(PAGE):
-                yield from map(tuple, page)
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}")
+            # The driver's own rows: SQLAlchemy's take a fifth of the time of reading.
+            cursor = connection.execute(_in_order(plan_id)).cursor
+            try:
+                while page := cursor.fetchmany(PAGE):
+                    yield from page
+            except sqlite3.Error as error:
+                raise DBAPIError(None, None, error) from error
 
     def to_judge(self, plan_id: int, request_ids: Sequence[int], *, with_seeds: bool) -> list[ToJudge]:
         """The rows that share these requests; with their seeds, where the rules look at them."""
@@ -323,7 +335,7 @@ def inflated(blob: bytes, what: str) -> bytes:
         StoreUnusable: they are damaged; `what` they are is in the message.
     """
     try:
-        return zlib.decompress(blob)
+        return zlib.decompress(blob, bufsize=4 * len(blob))  # the default, 16 kB, costs a tenth of the time
     except zlib.error as error:
         raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
 
@@ -333,6 +345,15 @@ def _terms(text: str) -> Mapping[str, Json]:
     """A teacher's terms, which all of its replies share."""
     terms: Mapping[str, Json] = json.loads(text)
     return terms
+
+
+@lru_cache(maxsize=100, typed=True)
+def _outcome(
+    accepted: int, drop_reason: str | None, checks: str | None, score: float | None, vote: str | None
+) -> Outcome:
+    """An outcome, which most rows have in common with others."""
+    known = tuple(Check(**check) for check in json.loads(checks)) if checks else ()
+    return Outcome(bool(accepted), drop_reason, known, score, vote)
 
 
 def stored_row(row: PackedRow) -> StoredRow:
@@ -355,27 +376,11 @@ def stored_row(row: PackedRow) -> StoredRow:
         raw = inflated(raw, f"the reply to request {key}")
         reply = StoredReply(raw, cost_nusd, received_at, teacher, provider, _terms(terms))
     if rules is not None:
-        known = tuple(Check(**check) for check in json.loads(checks or "[]"))
-        outcome = Outcome(bool(accepted), drop_reason, known, score, vote)
+        outcome = _outcome(accepted, drop_reason, checks, score, vote)
+    body = inflated(body, f"request {key}")
+    reference = None if reference is None else decoded(reference)
+    # In the order of the fields: naming them would take longer than making the tuple.
     return StoredRow(
-        id=number,
-        row_id=row_id,
-        request_key=key,
-        request_body=inflated(body, f"request {key}"),
-        state=state,
-        reason=reason,
-        step=step,
-        split=split,
-        position=position,
-        seed_id=seed_id,
-        seed=json.loads(data),
-        reference=None if reference is None else json.loads(reference),
-        sample=sample,
-        reply=reply,
-        parent=parent,
-        part=part,
-        rules=rules,
-        outcome=outcome,
-        looked_at=looked_at is not None,
-        curated=against,
-    )
+        number, row_id, key, body, state, reason, step, split, position, seed_id, decoded(data), data, reference,
+        sample, reply, parent, part, rules, outcome, looked_at is not None, against,
+    )  # fmt: skip

@@ -114,6 +114,7 @@ def test_any_reply_that_was_stored_can_be_judged_and_exported(raw: bytes) -> Non
         position=0,
         seed_id="s",
         seed={"text": "x"},
+        seed_text='{"text":"x"}',
         reference=None,
         sample=0,
         reply=StoredReply(raw, 0, "2026-01-01T00:00:00+00:00", "teacher", "p", terms),

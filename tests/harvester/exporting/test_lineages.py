@@ -46,6 +46,7 @@ def stored(number: int, state: str, text: str, *, step: str = "a", parent: int |
         step=step,
         seed_id="s",
         seed={"text": "x"},
+        seed_text='{"text":"x"}',
         reference=None,
         reply=reply,
         parent=parent,
@@ -57,7 +58,7 @@ def kept(row: StoredRow, rules: Rules) -> StoredRow:
     """A row as a run leaves it in the store: judged, and with no checks."""
     if row.reply is None:
         return row
-    return replace(row, rules=rules.of_step(row.step), outcome=replace(rules.judge_row(row)[1], checks=()))
+    return row._replace(rules=rules.of_step(row.step), outcome=replace(rules.judge_row(row)[1], checks=()))
 
 
 def seen(found: Lineage | Ended) -> Any:
@@ -133,7 +134,7 @@ def test_what_other_rules_made_of_a_row_is_judged_anew() -> None:
     plain = recipe(ONE_STEP)
     row = kept(stored(1, ANSWERED, "prose"), Rules(plain))
     assert row.outcome is not None
-    stale = replace(row, rules="others", outcome=replace(row.outcome, accepted=True, drop_reason=None))
+    stale = row._replace(rules="others", outcome=replace(row.outcome, accepted=True, drop_reason=None))
     (found,) = lineages(plain, [stale], Rules(plain), explained=lambda _: False)
     assert isinstance(found, Lineage)
     assert found.outcome.drop_reason == "verify:json_schema"
