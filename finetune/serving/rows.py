@@ -20,7 +20,7 @@ class Scored:
 
     id: int
     logprob: float
-    rank: int  # 1 is the likeliest; tokens that are as likely share the best rank
+    rank: int  # 1 is the likeliest; a token that is not listed stands behind all that are as likely, as in vLLM
 
 
 @dataclass(frozen=True, slots=True)

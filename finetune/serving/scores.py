@@ -45,7 +45,7 @@ def scored(logits_NV: Tensor, ids_N: Tensor, top: int) -> list[tuple[Scored, tup
     """
     total_N1 = logits_NV.logsumexp(dim=-1, keepdim=True)
     own_N1 = logits_NV.gather(-1, ids_N[:, None])
-    ranks = ((logits_NV > own_N1).sum(dim=-1) + 1).tolist()
+    ranks = (logits_NV >= own_N1).sum(dim=-1).tolist()
     own = (own_N1 - total_N1)[:, 0].tolist()
     best_NK, best_ids_NK = logits_NV.topk(top, dim=-1) if top else (own_N1[:, :0], ids_N[:, None][:, :0])
     best, best_ids = (best_NK - total_N1).tolist(), best_ids_NK.tolist()

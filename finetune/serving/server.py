@@ -16,6 +16,7 @@ from finetune.errors import BadInput
 from finetune.serving.app import is_loopback, make_app
 from finetune.serving.engine import Engine
 from finetune.serving.served import Served, load
+from harvester.records import count_of
 
 LAST_WRITES_S = 10.0
 """For replies to reach their readers once everything is answered."""
@@ -94,7 +95,7 @@ async def _until_told(served: Served, listener: socket.socket, *, host: str, key
         engine.close()
         told.set()
         if left := engine.unanswered:
-            say(f"stopping once {left} answers are given; once more stops at once")
+            say(f"stopping after {count_of(left, 'answer')} more; once more stops at once")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)

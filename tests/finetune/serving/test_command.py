@@ -1,12 +1,16 @@
 """`finetune serve`: what it loads, what it refuses, and how it ends."""
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,11 @@ from toys import Command, make_llama
 from finetune import generate, train
 from finetune.config import make_config
 from finetune.errors import BadInput
+from finetune.serving import server
+from finetune.serving.decoding import answer
 from finetune.serving.engine import Engine
-from finetune.serving.served import load
+from finetune.serving.rows import Piece, Row
+from finetune.serving.served import Served, load
 
 
 @pytest.fixture
@@ -31,7 +38,7 @@ def run_folder(toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> Path:
 
 async def test_a_run_s_student_is_served(run_folder: Path) -> None:
     served = load(str(run_folder))
-    async with serving(Engine(served)) as server, http_client(server) as http:
+    async with serving(Engine(served)) as found, http_client(found) as http:
         body = {"model": "run", "messages": [{"role": "user", "content": "ask"}], "temperature": 0, "max_tokens": 9}
         reply = (await http.post("/v1/chat/completions", json=body)).json()
     assert reply["choices"][0]["message"]["content"] == generate(run_folder, ["ask"], max_new_tokens=9)[0]
@@ -45,7 +52,7 @@ def test_a_run_can_be_served_in_another_number_type(run_folder: Path) -> None:
 async def test_a_model_without_a_chat_template_completes_texts(tmp_path: Path) -> None:
     folder = make_llama(tmp_path / "base")
     (folder / "chat_template.jinja").unlink()
-    async with serving(Engine(load(str(folder)))) as server, http_client(server) as http:
+    async with serving(Engine(load(str(folder)))) as found, http_client(found) as http:
         chat = {"model": "base", "messages": [{"role": "user", "content": "a"}]}
         for path, body in (("/v1/chat/completions", chat), ("/tokenize", {"messages": chat["messages"]})):
             refused = await http.post(path, json=body)
@@ -119,3 +126,35 @@ def test_a_key_of_one_s_own_is_asked_for_and_never_printed(tiny_folder: Path) ->
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert KEY not in line + out + err
+
+
+async def test_a_second_signal_gives_up_what_the_first_would_have_answered(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_on, ready = threading.Event(), asyncio.get_running_loop().create_future()
+
+    def run(served: Served, rows: Sequence[Row]) -> None:
+        rows[0].tell(Piece("first"))
+        assert go_on.wait(timeout=60)
+        answer(served, rows)
+
+    monkeypatch.setattr(server, "Engine", partial(Engine, run=run))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        whole = asyncio.create_task(
+            server._until_told(served, listener, host="127.0.0.1", key=KEY, ready=ready.set_result)
+        )
+        async with http_client(await ready) as http:
+            body = {"model": "tiny", "prompt": "a", "max_tokens": 400, "stream": True}
+            async with http.stream("POST", "/v1/completions", json=body) as reply:
+                lines = reply.aiter_lines()
+                await anext(lines)
+                os.kill(os.getpid(), signal.SIGTERM)
+                while (await http.get("/health")).status_code == 200:
+                    pass  # the loop hears of a signal a moment later
+                os.kill(os.getpid(), signal.SIGTERM)
+                last = [line async for line in lines if line][-1]
+            go_on.set()
+        await whole
+    assert "the server stopped" in last
+    assert "stopping after 1 answer more; once more stops at once" in capsys.readouterr().err
