@@ -2,6 +2,7 @@
 
 # ruff: noqa: N806 - shape suffixes
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
 """Parameters that change the distribution, and the values at which they do not; off where nothing is stated."""
 UNSPELT = "tokens_without_bytes"
 """Why no row has soft labels: the student's tokens cannot be spelt as bytes."""
+BEFORE = re.compile(rb"\s*((<think>\s*)?</think>\s*)?")
+"""What templates have a student say before its answer."""
 MOST_PER_REQUEST = ("top_logprobs", "logprobs")
 """Parameters that say how many tokens were to be listed; with the first, `logprobs` is true or false."""
 
@@ -72,7 +75,7 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
     Raises:
         BadInput: the loss needs probabilities, and no row has any that fit.
     """
-    if loss.kind == "hard" or not _has_any(rendered.rows, loss):
+    if loss.kind == "hard" or loss.on_policy or not _has_any(rendered.rows, loss):
         return Taught(rendered.examples)
     try:
         vocabulary = Vocabulary.of(base.tokenizer)
@@ -179,11 +182,11 @@ def asked_for(sampling: Any) -> int | None:
 
 
 def _before(ids: Sequence[int], answer: bytes, vocabulary: Vocabulary, base: Base) -> bytes:
-    """What the template has the student say before the answer; the answer may be cut."""
+    """What the template has the student say before the answer, which may be cut: the end of a thought, or a space."""
     text = b"".join(vocabulary.bytes_of(token) or b"" for token in ids if token not in base.stop_ids)
-    if text.endswith(answer):
-        return text[: len(text) - len(answer)]
-    return next((text[:place] for place in range(len(text)) if answer.startswith(text[place:])), b"")
+    said_first = BEFORE.match(text)
+    most = said_first.end() if said_first else 0
+    return next((text[:place] for place in range(most + 1) if answer.startswith(text[place:])), b"")
 
 
 class _Rest:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import PURE, make_row, make_told_row, told_of, write_dataset
+from toys import CHATML, PURE, make_row, make_told_row, told_of, write_dataset
 
 from finetune import soft_labels
 from finetune.config import Loss
@@ -73,6 +73,17 @@ def test_a_row_that_was_cut_keeps_what_was_said_of_its_beginning(taking: Taking)
     assert shorter.soft is not None
     assert len(shorter.ids) == length
     np.testing.assert_array_equal(shorter.soft.ids_NK, whole.soft.ids_NK[:-4])
+
+
+def test_a_template_that_says_something_else_gets_no_probabilities(base: Base, tmp_path: Path) -> None:
+    base.tokenizer.chat_template = CHATML.replace("message['content']", "message['content'][::-1]")
+    row = make_told_row(1, prompt="q", answer="abcdefghija")
+    data = open_dataset(write_dataset(tmp_path / "data", {"train": [row]}, picked=False))
+    renderer = Renderer(base.tokenizer, base.stop_ids)
+    whole = len(rendered(data, renderer, 500).examples[0].ids)
+    for most in (500, whole - 2):  # whole, and without the end of its answer
+        with pytest.raises(BadInput, match="1 rows other_text"):
+            teach(rendered(data, renderer, most), base, Loss(kind="bucket"), data.notes)
 
 
 def test_what_the_template_has_a_student_say_first_has_its_label(base: Base, tmp_path: Path) -> None:
