@@ -81,7 +81,7 @@ def test_a_template_that_says_something_else_gets_no_probabilities(base: Base, t
     data = open_dataset(write_dataset(tmp_path / "data", {"train": [row]}, picked=False))
     renderer = Renderer(base.tokenizer, base.stop_ids)
     whole = len(rendered(data, renderer, 500).examples[0].ids)
-    for most in (500, whole - 2):  # whole, and without the end of its answer
+    for most in (500, whole - 1):  # whole, and without the end of its turn
         with pytest.raises(BadInput, match="1 rows other_text"):
             teach(rendered(data, renderer, most), base, Loss(kind="bucket"), data.notes)
 
