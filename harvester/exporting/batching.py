@@ -1,6 +1,6 @@
 """Rows' values → one Arrow batch, column by column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -23,12 +23,5 @@ class Batch:
     def made(self) -> pa.RecordBatch:
         """All rows, in their order."""
         columns = zip(*self._rows, strict=True)
-        arrays = [_array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-
-
-def _array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    first = values[0]
-    if isinstance(first, list) and all(value is first for value in values):  # terms and checks, which rows share
-        return pa.array([first], type_).take(pa.array([0] * len(values), pa.int32()))
-    return pa.array(values, type_)

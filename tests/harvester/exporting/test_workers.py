@@ -67,6 +67,19 @@ def test_the_same_store_gives_the_same_bytes_however_many_processes_there_are(
     assert exported(harvest, tmp_path / "out", 2, monkeypatch, unfiltered=True) != states[0]
 
 
+def test_where_row_groups_end_by_their_size_does_not_depend_on_the_number_of_processes(
+    harvest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "GROUP_ROWS", 1000)
+    states = set()
+    for most in (1_000, 2_500, 4_000, 10_000):
+        monkeypatch.setattr(shards, "GROUP_BYTES", most)
+        of_size = {exported(harvest, tmp_path / "out", count, monkeypatch) for count in (0, 2)}
+        assert len(of_size) == 1
+        states |= of_size
+    assert len(states) > 2
+
+
 def test_more_workers_than_blocks_are_no_mistake(harvest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BLOCK_ROWS", 1000)
     few = exported(harvest, tmp_path / "out", 3, monkeypatch)

@@ -281,3 +281,13 @@ assert "alembic" not in sys.modules
 def test_what_is_packed_comes_out_as_it_was(length: int) -> None:
     data = (b'{"content": "text and more text"}' * (length // 33 + 1))[:length]
     assert zlib.decompress(packed(data)) == data
+
+
+def test_damage_that_the_driver_meets_in_the_middle_of_reading_is_said_so(path: Path) -> None:
+    with StoreWriter.open(path) as store:
+        plan_id = add_plan(store)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE rows SET split = CAST(x'ff' AS TEXT) WHERE id = 2")
+    connection.close()
+    with StoreReader.open(path) as reader, pytest.raises(StoreUnusable, match=r"harvest\.db: .*UTF-8"):
+        list(reader.packed_rows(plan_id))
