@@ -47,6 +47,7 @@ asking
 lanes
 running
 collecting
+batching
 questions
 balance
 exporting

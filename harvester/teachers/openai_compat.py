@@ -166,7 +166,14 @@ def _value(name: str | None, where: str, environ: Mapping[str, str]) -> str | No
 
 @asynccontextmanager
 async def connect(teacher: Teacher, given: Access) -> AsyncIterator[OpenAICompatible]:
-    """A connected client for a teacher's address; its connections close with the context.
+    """A connected client for a teacher's address; its connections close with the context."""
+    async with connections(teacher, given) as session:
+        yield OpenAICompatible(teacher.base_url, given.key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
+
+
+@asynccontextmanager
+async def connections(teacher: Teacher, given: Access) -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to a teacher's address, whoever speaks over them; they close with the context.
 
     A proxy is asked by name for the teacher: what that name leads to is the proxy's to check.
     """
@@ -178,7 +185,7 @@ async def connect(teacher: Teacher, given: Access) -> AsyncIterator[OpenAICompat
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, proxy=given.proxy
     )
     try:
-        yield OpenAICompatible(teacher.base_url, given.key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
+        yield session
     finally:
         await session.close()
         await resolver.close()  # a connector closes only a resolver of its own

@@ -1,0 +1,1 @@
+"""Collecting through a provider's Batch API: the same requests in files, answered within a day for less."""
