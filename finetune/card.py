@@ -62,7 +62,7 @@ def _metadata(student: Student) -> dict[str, Any]:
     index = [{"name": student.name, "results": results}] if results else None
     made_of = {"base_model": student.base.hub_id, "base_model_relation": "finetune"} if student.base.hub_id else {}
     return {
-        **licence(student.notes.terms, student.base),
+        **_licence(student),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         **made_of,
@@ -72,18 +72,32 @@ def _metadata(student: Student) -> dict[str, Any]:
     }
 
 
+def _licence(student: Student) -> dict[str, str]:
+    found = licence(student.notes.terms, student.base)
+    if student.facts.scored_by and found["license"] != "other":
+        return {"license": "other", "license_name": "not-stated"}  # the scoring teacher's terms are not known
+    return found
+
+
 def _head(student: Student) -> str:
     models = ", ".join(dict.fromkeys(code(model) for model in _teachers(student))) or "a teacher model"
     lines = [f"# {student.name}"]
     lines += [f"**{plain(text)}**" for text in dict.fromkeys(text for one in student.terms for text in one.show)]
     lines.append(
-        f"A student of {models}: {code(student.base.name)}, trained on its answers to the prompts of the recipe"
+        f"A student of {models}: {code(student.base.name)}, trained on {_learnt(student)} to the prompts of the recipe"
         f" {code(student.notes.recipe)} with Harvester."
     )
     return "\n\n".join([*lines, *(f"> **Mind:** {text}" for text in _warnings(student))])
 
 
+def _learnt(student: Student) -> str:
+    scorer = student.facts.scored_by.get("model")
+    return f"its own answers, as {code(scorer)} scored them," if scorer else "its answers"
+
+
 def _teachers(student: Student) -> list[str]:
+    if scorer := student.facts.scored_by.get("model"):
+        return [scorer]
     return [student.notes.teacher.model] if student.notes.teacher else []
 
 
@@ -100,6 +114,11 @@ def _warnings(student: Student) -> Iterator[str]:
                 f" **{plain(one.verdict)}**. Whoever collected them states a right to it: “{plain(one.basis)}”"
                 f" (accepted by {plain(one.accepted_by or 'nobody named')}). This is {CLAIMED}."
             )
+    if scorer := student.facts.scored_by.get("model"):
+        yield (
+            f"it learnt from the probabilities of {code(scorer)}, whose terms are not those below: the dataset's do"
+            " not cover it, and Harvester did not look at them. Read them before you use this model or hand it on."
+        )
     if student.notes.unfiltered:
         yield "trained on an unfiltered dataset, wrong answers included: a control, not a model to use."
     if student.report is not None:
@@ -149,6 +168,11 @@ def _data(student: Student) -> str:
     for one in teachers:
         named = f", the recipe's {code(one.name)}" if len(teachers) > 1 else ""
         lines.append(f"Teacher: {code(one.model)} at {code(one.base_url)}{named}")
+    if scored := facts.scored_by:
+        lines.append(
+            f"Learnt from were the student's own answers to the dataset's prompts, scored by {code(scored['model'])} at"
+            f" {code(scored['url'])} (on-policy)"
+        )
     if notes.asked is not None and notes.accepted is not None:
         lines.append(f"Accepted: {notes.accepted} of {notes.asked} answers")
     lines.append(f"Filters: {', '.join(code(name) for name in notes.verify) or 'none'}")
@@ -179,6 +203,8 @@ def _terms(student: Student) -> str:
         if one.basis:
             who = plain(one.accepted_by or "nobody named")
             lines.append(f"  - basis: {plain(one.basis)} (accepted by {who}; {CLAIMED})")
+    if scorer := student.facts.scored_by.get("model"):
+        lines.append(f"- Of {code(scorer)}, which scored what the student sampled: not looked at; read them yourself")
     stated = "\n".join(lines) or "The dataset states none."
     return f"{stated}\n\nThese are facts with dates from Harvester's registry, not legal advice."
 
@@ -199,7 +225,7 @@ def _scores(student: Student) -> str:
 def _limitations(student: Student) -> str:
     return bullets(
         [
-            "It learnt from a teacher's answers, the teacher's mistakes among them; what no filter saw, it repeats.",
+            "It learnt from a teacher, the teacher's mistakes among them; what no filter saw, it repeats.",
             f"It was trained and measured on one task only, {code(student.notes.recipe)}; nothing is known of others.",
             "Whatever the base model gets wrong or should not say, it may still get wrong and say.",
         ]
@@ -228,10 +254,11 @@ def _training(student: Student) -> str:
 
 def _reproduce(student: Student) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in student.versions.items())
+    on_policy = f" --loss {student.config.loss.kind} --teacher URL" if student.facts.scored_by else ""
     return f"""```bash
 harvester collect RECIPE
 harvester export RECIPE dataset
-finetune train dataset --out run
+finetune train dataset --out run{on_policy}
 finetune export run {student.name}
 ```
 

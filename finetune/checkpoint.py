@@ -32,6 +32,8 @@ class Progress:
     best_step: int | None = None  # the step whose dev loss was the lowest, where it is kept
     best_loss: float | None = None
     misses: int = 0  # looks at the dev split since then
+    supervised_tokens: int = 0  # learnt in the steps done, each as often as it was
+    total_tokens: int = 0
 
 
 def save(folder: Path, model: Any, optimiser: torch.optim.Optimizer, progress: Progress, world: World) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,7 +64,9 @@ def inspect(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
     return facts
 
 
-def claim(folder: Path, facts: Facts, config: RunConfig, dataset: Dataset, base_sha256: str) -> Facts:
+def claim(  # noqa: PLR0917 - what a run is made of
+    folder: Path, facts: Facts, config: RunConfig, dataset: Dataset, base_sha256: str, scored_by: Mapping[str, str]
+) -> Facts:
     """Writes what makes the folder this run, and takes away what a killed one left half written.
 
     Args:
@@ -73,24 +75,30 @@ def claim(folder: Path, facts: Facts, config: RunConfig, dataset: Dataset, base_
         config: the run's.
         dataset: the run's.
         base_sha256: of the base model that was loaded.
+        scored_by: the teacher of what the student samples; where its server is may change.
 
     Returns:
-        The facts, with the base model's digest.
+        The facts, with the base model's digest and the teacher.
 
     Raises:
-        BadInput: the run was begun on other weights.
+        BadInput: the run was begun on other weights, or with another teacher.
     """
     if facts.base_sha256 not in (None, base_sha256):
         raise BadInput(
             f"--out {folder}: holds a run on other weights of {config.model}: they changed since it was begun; "
             "put those of then back, or give another --out"
         )
+    if facts.base_sha256 is not None and facts.scored_by.get("model") != scored_by.get("model"):
+        raise BadInput(
+            f"--out {folder}: holds a run that {facts.scored_by.get('model')} scored (now {scored_by.get('model')});"
+            " give that --teacher-model, or another --out"
+        )
     for path in folder.iterdir():
         if LEFTOVER.fullmatch(path.name):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     if facts.base_sha256 is not None:
         return facts
-    facts = facts.model_copy(update={"base_sha256": base_sha256})
+    facts = facts.model_copy(update={"base_sha256": base_sha256, "scored_by": scored_by})
     # What binds the student stays with it, wherever the dataset goes.
     runs.write_text(folder / NOTES, (dataset.path / NOTES).read_text(encoding="utf-8"))
     # The facts last: they make it a run.

@@ -4,12 +4,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from finetune.alignment import Aligned
 from finetune.rendering import IGNORED, Example
+from finetune.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,16 @@ class Soft:
     sampled_N: Tensor
     chunk_N: Tensor  # -1: in none
     chunk_logp_C: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """What student and teacher said of the N tokens of a pass that the student sampled, rows in their order."""
+
+    old_log_q_N: Tensor
+    logp_N: Tensor
+    ids_NK: Tensor  # -1 where absent
+    logp_NK: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class Batch:
     position_ids_BT: Tensor
     attention_mask_BT: Tensor | None = None
     segments: tuple[int, ...] | None = None
-    soft: Soft | None = None
+    soft: Soft | Rollouts | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
@@ -51,8 +64,9 @@ class Batch:
         )
 
 
-def _moved(soft: Soft, device: torch.device) -> Soft:
-    return Soft(**{field.name: getattr(soft, field.name).to(device) for field in fields(Soft)})
+def _moved(soft: Soft | Rollouts, device: torch.device) -> Soft | Rollouts:
+    there: dict[str, Any] = {field.name: getattr(soft, field.name).to(device) for field in fields(soft)}
+    return replace(soft, **there)
 
 
 def padded(examples: Sequence[Example], pad_id: int) -> Batch:
@@ -81,9 +95,12 @@ def packed(examples: Sequence[Example]) -> Batch:
     )
 
 
-def soft_of(examples: Sequence[Example]) -> Soft | None:
-    """The soft labels of a pass's supervised tokens; None where no row has any."""
-    parts = [example.soft for example in examples]
+def soft_of(examples: Sequence[Example]) -> Soft | Rollouts | None:
+    """The soft labels of a pass's supervised tokens; None where no row has any. All rows are sampled, or none is."""
+    sampled = [example.soft for example in examples if isinstance(example.soft, Rollout)]
+    if sampled:
+        return _rollouts(sampled)
+    parts = [example.soft if isinstance(example.soft, Aligned) else None for example in examples]
     if not any(parts):
         return None
     rows = sum(example.supervised for example in examples)
@@ -104,3 +121,13 @@ def soft_of(examples: Sequence[Example]) -> Soft | None:
         chunks.append(torch.from_numpy(part.chunk_logp_C))
         begun += len(part.chunk_logp_C)
     return Soft(ids_NK, logp_NK, sampled_N, chunk_N, torch.cat(chunks))
+
+
+def _rollouts(parts: Sequence[Rollout]) -> Rollouts:
+    scores = [part.scores for part in parts]
+    return Rollouts(
+        torch.from_numpy(np.concatenate([part.old_log_q_N for part in parts])),
+        torch.from_numpy(np.concatenate([one.logp_N for one in scores])),
+        torch.from_numpy(np.concatenate([one.ids_NK for one in scores])).long(),
+        torch.from_numpy(np.concatenate([one.logp_NK for one in scores])),
+    )

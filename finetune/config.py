@@ -19,6 +19,9 @@ CUDA only); every weight."""
 ADAPTER_RATE, FULL_RATE = 1e-3, 2e-5
 DEFAULT_SOFT = "bucket"
 """The loss of rows with the teacher's probabilities where none is stated."""
+ON_POLICY = frozenset({"reverse", "policy"})
+"""Losses at what the student itself samples while it learns."""
+DEFAULT_TOP, DEFAULT_NEW_TOKENS = 20, 256
 
 
 class _Noun(BaseModel):
@@ -74,11 +77,23 @@ class Optimiser(_Noun):
 class Loss(_Noun):
     """What a step makes small (docs/design/014-soft-labels.md), and what of the teacher's probabilities it takes."""
 
-    kind: Literal["auto", "hard", "topk", "bucket", "sampled", "chunks"] = "auto"  # auto: DEFAULT_SOFT, else hard
+    # auto: DEFAULT_SOFT, else hard
+    kind: Literal["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy"] = "auto"
     tail_weight: Annotated[float, Field(ge=0, le=1)] | None = None  # of `sampled`; None = 1
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of `bucket`
     hard_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # λ: λ·hard + (1 - λ)·soft
-    top: Annotated[int, Field(ge=1)] | None = None  # of the listed tokens so many, the likeliest; None = all
+    top: Annotated[int, Field(ge=1)] | None = None  # listed tokens, the likeliest; None = all, 20 with `reverse`
+    max_new_tokens: Annotated[int, Field(ge=1)] | None = None  # of `reverse` and `policy`: sampled a row; None = 256
+
+    @property
+    def on_policy(self) -> bool:
+        """Whether it is of what the student samples."""
+        return self.kind in ON_POLICY
+
+    @property
+    def listed(self) -> int:
+        """How many tokens a teacher lists where the student samples; 0 where the sampled one is enough."""
+        return (self.top or DEFAULT_TOP) if self.kind == "reverse" else 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -89,6 +104,12 @@ class Loss(_Noun):
         soft = self.hard_share or self.top or self.temperature != 1
         if self.kind == "hard" and soft:
             raise ValueError("hard labels have no share, temperature or number of listed tokens; give another --loss")
+        if self.on_policy and self.hard_share:
+            raise ValueError(f"{self.kind} learns from what the student samples, which is no label; no --hard-share")
+        if self.kind == "policy" and self.top:
+            raise ValueError("policy looks at the sampled token alone; give --loss reverse or no --top")
+        if not self.on_policy and self.max_new_tokens is not None:
+            raise ValueError("max_new_tokens is for what a student samples; give --loss reverse or policy, or leave it")
         return self
 
 

@@ -122,6 +122,10 @@ class World:
         distributed.all_gather(found, value)
         return found
 
+    def exchanged(self, value: T) -> list[T]:
+        """A value of every process, by rank."""
+        return [value] if self.size == 1 else self._told(value)
+
     def _told(self, value: Any) -> list[Any]:
         found: list[Any] = [None] * self.size
         distributed.all_gather_object(found, value)

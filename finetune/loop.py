@@ -1,10 +1,10 @@
 """The training loop: accumulate over one global token count, clip, step, measure, checkpoint, stop cleanly."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -46,9 +46,20 @@ def accumulate(objective: Objective, passes: Sequence[Sequence[Example]], tokens
     return total
 
 
+class Source(Protocol):
+    """Gives the examples of each step where they are made anew, as a student's own answers are."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens that none is longer than."""
+
+    def examples(self, step: int, rows: Sequence[int]) -> tuple[list[Example], Mapping[str, float]]:
+        """The examples of a 0-based step, sorted by length and the same in all processes, and what to note of them."""
+
+
 @dataclass
 class Loop:
-    """Training of one model on fixed examples."""
+    """Training of one model on examples."""
 
     objective: Objective
     examples: Sequence[Example]
@@ -57,6 +68,7 @@ class Loop:
     folder: Path
     world: World = field(default_factory=World)
     tensorboard: bool = False
+    source: Source | None = None  # makes the examples of each step anew from the rows' numbers; None: as they are
     train_loss: float | None = None
     dev_loss: float | None = None
     ended_by: str = "epochs"
@@ -68,7 +80,8 @@ class Loop:
         if training.max_steps is not None and training.max_steps < self.total:
             self.total, self.ended_by = training.max_steps, "max_steps"
         self.warmup = int(self.config.optimiser.warmup_fraction * self.total)
-        self.most_tokens = batching.batch_size * max(len(example.ids) for example in (*self.examples, *self.dev))
+        longest = max(len(example.ids) for example in (*self.examples, *self.dev))
+        self.most_tokens = batching.batch_size * max(longest, self.source.longest if self.source else 0)
         self.dev_every = training.dev_every or self.order.steps_per_epoch
         weights = trainable(self.objective.model).values()
         self.sharded = any(isinstance(weight, DTensor) for weight in weights)
@@ -106,11 +119,10 @@ class Loop:
 
     def seen(self, progress: Progress) -> dict[str, int]:
         """What was learnt from in the steps done: rows and their tokens, each as often as it was."""
-        rows = [self.examples[row] for row in self.order.seen(progress.step)]
         return {
-            "rows": len(rows),
-            "supervised": sum(example.supervised for example in rows),
-            "total": sum(len(example.ids) for example in rows),
+            "rows": sum(1 for _ in self.order.seen(progress.step)),
+            "supervised": progress.supervised_tokens,
+            "total": progress.total_tokens,
         }
 
     @property
@@ -127,7 +139,13 @@ class Loop:
             started = time.monotonic()
             result = self._step(progress)
             (seconds,) = self.world.most(time.monotonic() - started)
-            progress = replace(progress, step=progress.step + 1, seconds=progress.seconds + seconds)
+            progress = replace(
+                progress,
+                step=progress.step + 1,
+                seconds=progress.seconds + seconds,
+                supervised_tokens=progress.supervised_tokens + result.tokens,
+                total_tokens=progress.total_tokens + result.total_tokens,
+            )
             self._record(progress, result, seconds)
             (wish,) = self.world.most(stop())
             look = self.dev and (progress.step % self.dev_every == 0 or self._ended(progress))
@@ -162,7 +180,7 @@ class Loop:
     def _step(self, progress: Progress) -> StepResult:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(progress)
-        rows = [self.examples[row] for row in self.order.rows(progress.step)]
+        rows, sampled = self._examples(progress.step)
         tokens = sum(example.supervised for example in rows)
         loss = self.world.total(accumulate(self.objective, self._passes(rows), tokens))
         weights = list(trainable(self.objective.model).values())
@@ -175,7 +193,13 @@ class Loop:
         self.optimiser.zero_grad()
         self.train_loss = loss
         total_tokens = sum(len(example.ids) for example in rows)
-        return StepResult(loss=loss, tokens=tokens, total_tokens=total_tokens, grad_norm=norm)
+        return StepResult(loss=loss, tokens=tokens, total_tokens=total_tokens, grad_norm=norm, sampled=sampled)
+
+    def _examples(self, step: int) -> tuple[list[Example], Mapping[str, float]]:
+        numbers = self.order.rows(step)
+        if self.source is not None:
+            return self.source.examples(step, numbers)
+        return [self.examples[number] for number in numbers], {}
 
     def _rate(self, progress: Progress) -> float:
         """The learning rate; a run that is bounded in time comes to the schedule's end with it."""

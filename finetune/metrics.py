@@ -4,8 +4,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class StepResult:
     tokens: int  # supervised
     total_tokens: int
     grad_norm: float  # before clipping
+    sampled: Mapping[str, float] = field(default_factory=dict)  # of what the student sampled for it, by name
 
     def line(self, *, step: int, epoch: float, learning_rate: float, seconds: float) -> dict[str, Any]:
         """The step's line in metrics.jsonl."""
@@ -40,6 +41,7 @@ class StepResult:
             "loss": self.loss,
             "learning_rate": learning_rate,
             "grad_norm": self.grad_norm,
+            **self.sampled,
             "tokens": self.tokens,
             "total_tokens": self.total_tokens,
             "seconds": seconds,

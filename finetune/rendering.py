@@ -14,6 +14,7 @@ import jinja2
 from finetune.alignment import Aligned
 from finetune.data import Message, Row
 from finetune.errors import BadInput
+from finetune.rollout import Rollout
 from harvester.records import Json
 
 IGNORED = -100
@@ -29,7 +30,7 @@ class Example:
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
-    soft: Aligned | None = None  # what the teacher said of the supervised tokens
+    soft: Aligned | Rollout | None = None  # what the teacher said of the supervised tokens
 
     @property
     def supervised(self) -> int:

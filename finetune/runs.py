@@ -41,6 +41,7 @@ class Facts(BaseModel):
     rows: Mapping[str, int] = {}  # of each split, that can be learnt from
     seen: Mapping[str, int] = {}  # learnt from in all steps, as often as it was: rows, supervised and total tokens
     dropped: Mapping[str, int] = {}  # rows of train left out, by reason
+    scored_by: Mapping[str, str] = {}  # the teacher of what the student sampled: `model`, `url`; {} where none did
     soft: Mapping[str, Any] = {}  # of train: rows with the teacher's probabilities, positions, R; {} where none has any
     cut: Mapping[str, int] = {}  # rows learnt without their answer's end, and the tokens they lost
     longest_answer: int = 0  # tokens, end-of-turn included; bounds generation when evaluating

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from finetune import losses
-from finetune.collate import Soft
+from finetune.collate import Rollouts, Soft
 from finetune.config import DEFAULT_SOFT, Loss
 from finetune.losses import coefficients as forms
 from finetune.losses.chunks import TAU
 from finetune.losses.coefficients import ABSENT, Coefficients
 
 
-def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft | None) -> Tensor:
+def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft | Rollouts | None) -> Tensor:
     """The sum over all positions, a scalar in nats.
 
     Args:
@@ -29,6 +29,8 @@ def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft:
     if soft is None or kind == "hard":
         none_NK = label_N.new_zeros(len(label_N), 0)
         return losses.fused_sum(hidden_ND, head, forms.of_hard(none_NK, none_NK, label_N, losses.size_of(head)))
+    if isinstance(soft, Rollouts):
+        return _of_rollouts(kind, hidden_ND, head, label_N, soft)
     if kind == "chunks":
         return _of_chunks(loss, hidden_ND, head, label_N, soft)
     return losses.fused_sum(hidden_ND, head, coefficients(loss, kind, label_N, soft, losses.size_of(head)))
@@ -51,6 +53,12 @@ def _soft(loss: Loss, kind: str, soft: Soft, given: tuple[Tensor, Tensor, Tensor
     if loss.temperature != 1:
         return forms.of_tempered(*given, temperature=loss.temperature)
     return forms.of_bucket(*given)
+
+
+def _of_rollouts(kind: str, hidden_ND: Tensor, head: Any, label_N: Tensor, sampled: Rollouts) -> Tensor:
+    if kind == "reverse":
+        return losses.fused_reverse_bucket(hidden_ND, head, sampled.ids_NK, sampled.logp_NK).sum()
+    return losses.fused_policy_gradient(hidden_ND, head, label_N, sampled.old_log_q_N, sampled.logp_N).sum()
 
 
 def _of_chunks(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft) -> Tensor:

@@ -17,12 +17,15 @@ from finetune.errors import BadInput
 from finetune.loop import Loop
 from finetune.mishaps import clear
 from finetune.objective import Objective, make_objective
+from finetune.on_policy import OnPolicy
 from finetune.rendering import Example, Rendered, Renderer
 from finetune.sharding import shard
 from finetune.shards import gathered
 from finetune.soft_labels import Taught
 from finetune.stopping import stop_on_signals
 from finetune.student import Base, prepare
+from finetune.teacher_address import TeacherAddress
+from finetune.teacher_scores import Teacher
 
 MAX_LENGTH = 1024
 """Tokens of a row where nothing else is stated, and the model's context is no shorter."""
@@ -30,7 +33,12 @@ QUANTILES = 20
 
 
 def train(
-    dataset: str | Path, out: str | Path, config: RunConfig | None = None, *, tensorboard: bool = False
+    dataset: str | Path,
+    out: str | Path,
+    config: RunConfig | None = None,
+    *,
+    teacher: TeacherAddress | None = None,
+    tensorboard: bool = False,
 ) -> runs.Facts:
     """Trains a student on a dataset folder into a run folder; goes on where an interrupted run stopped.
 
@@ -40,16 +48,19 @@ def train(
         dataset: a folder that `harvester export` wrote.
         out: the run's folder; one that holds the same run is resumed, or left alone if it is finished.
         config: what to train and how.
+        teacher: a server that scores what the student samples, for the losses `reverse` and `policy`.
         tensorboard: write RUN/tensorboard too.
 
     Returns:
         The finished run's facts (also in run.json).
 
     Raises:
-        BadInput: the dataset, the model or the run folder cannot be used.
+        BadInput: the dataset, the model, the teacher or the run folder cannot be used.
         Stopped: interrupted; the state is stored.
+        TeacherUnusable: the teacher's server cannot be asked.
     """
     started, config, folder = time.monotonic(), config or RunConfig(), Path(out)
+    _require_teacher(config, teacher)
     with join() as world, _held(folder, world):
         data = world.by_each(lambda: open_dataset(Path(dataset)))
         world.agree({"configuration": config.sha256(), "dataset": data.sha256})
@@ -57,14 +68,21 @@ def train(
         if facts.status == "trained":
             say(f"{folder}: already trained")
             return facts
-        loaded = world.by_each(lambda: _load(data, config, world))
-        world.agree({"base model": loaded.sha256})
+        loaded = world.by_each(lambda: _load(data, config, world, teacher))
+        world.agree({"base model": loaded.sha256, "teacher": loaded.scored_by.get("model", "")})
         if loaded.sharded:
             shard(loaded.objective, world.device)
         loop = Loop(
-            loaded.objective, loaded.rendered.require(), loaded.dev, config, folder, world, tensorboard=tensorboard
+            loaded.objective,
+            loaded.rendered.require(),
+            loaded.dev,
+            config,
+            folder,
+            world,
+            tensorboard=tensorboard,
+            source=loaded.source,
         )
-        facts = world.by_first(lambda: claiming.claim(folder, facts, config, data, loaded.sha256))
+        facts = world.by_first(lambda: claiming.claim(folder, facts, config, data, loaded.sha256, loaded.scored_by))
         loading_s = time.monotonic() - started
         with stop_on_signals() as stop:
             done = loop.run(stop)
@@ -110,12 +128,29 @@ class _Loaded:
     taught: Taught
     dev: list[Example]
     sharded: bool
+    source: OnPolicy | None  # None: the examples are the rows as they are
+
+    @property
+    def scored_by(self) -> dict[str, str]:
+        """The teacher of what the student samples."""
+        return {} if self.source is None else {"model": self.source.teacher.model, "url": self.source.teacher.url}
 
 
-def _load(data: Dataset, config: RunConfig, world: World) -> _Loaded:
+def _require_teacher(config: RunConfig, teacher: TeacherAddress | None) -> None:
+    if config.loss.on_policy and teacher is None:
+        raise BadInput(f"--loss {config.loss.kind}: a teacher must score what the student samples; give --teacher URL")
+    if teacher is not None and not config.loss.on_policy:
+        raise BadInput("--teacher: only what the student samples is scored; give --loss reverse, or no --teacher")
+
+
+def _load(data: Dataset, config: RunConfig, world: World, address: TeacherAddress | None) -> _Loaded:
     sharded = config.method == "full" and world.size > 1
+    if sharded and address is not None:
+        raise BadInput(f"--loss {config.loss.kind}: not with --method full on several GPUs; take adapters, or one GPU")
+    teacher = None if address is None else _teacher(address)
     base, model = prepare(config, device=CPU if sharded else None)
-    rendered, dev = _render(base, data, config)
+    longest = _longest(base, config, teacher)
+    rendered, dev = _render(base, data, config, longest)
     rendered.require()
     _tell_what_is_missing(rendered, len(data.split("train")))
     taught = soft_labels.teach(rendered, base, config.loss, data.notes)
@@ -125,16 +160,33 @@ def _load(data: Dataset, config: RunConfig, world: World) -> _Loaded:
     objective = make_objective(model, base, config, world.device)
     if config.batching.packing and not objective.packing:
         say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
-    return _Loaded(base, identity.digest(config.model), objective, rendered, taught, dev, sharded)
+    source = None
+    if teacher is not None:
+        asked = base.tokenizer.decode(rendered.examples[0].ids)  # with the marks of the chat template
+        teacher.require_same_tokens(base.tokenizer, [asked])
+        source = OnPolicy(objective, base, teacher, rendered.examples, config, world, longest)
+    return _Loaded(base, identity.digest(config.model), objective, rendered, taught, dev, sharded, source)
 
 
-def _render(base: Base, data: Dataset, config: RunConfig) -> tuple[Rendered, list[Example]]:
+def _teacher(address: TeacherAddress) -> Teacher:
+    from finetune.teacher_client import Client  # noqa: PLC0415 - the SDK takes a second
+
+    return Teacher(Client(address), address.model)
+
+
+def _longest(base: Base, config: RunConfig, teacher: Teacher | None) -> int:
+    """Tokens that a row may have: by what is stated, the model's context, and the teacher's."""
     stated, context = config.batching.max_length, base.context or sys.maxsize
     if stated is not None and stated > context:
         raise BadInput(
             f"--max-length {stated}: {config.model} has a context of {context} tokens; give no more than that"
         )
-    most, cut = stated or min(MAX_LENGTH, context), config.batching.too_long == "cut"
+    longest = stated or min(MAX_LENGTH, context)
+    return longest if teacher is None or teacher.longest is None else min(longest, teacher.longest)
+
+
+def _render(base: Base, data: Dataset, config: RunConfig, most: int) -> tuple[Rendered, list[Example]]:
+    cut = config.batching.too_long == "cut"
     renderer = Renderer(base.tokenizer, base.stop_ids)
     dev = renderer.rows(data.splits.get("dev") or [], most, cut=cut).examples
     if config.training.patience is not None and not dev:

@@ -12,7 +12,9 @@ from finetune.mishaps import mishap
 from harvester.errors import HarvesterError, how_to_install
 
 INTERRUPTED = "interrupted; run the same command again to go on"
-EXTRA = frozenset({"datasets", "gguf", "httpx2", "huggingface_hub", "peft", "safetensors", "torch", "transformers"})
+EXTRA = frozenset(
+    {"datasets", "gguf", "httpx2", "huggingface_hub", "openai", "peft", "safetensors", "torch", "transformers"}
+)
 """What the extra `finetune` brings."""
 
 

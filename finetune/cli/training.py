@@ -8,7 +8,7 @@ import click
 OF_NOUN = {
     "lora": ("rank",),
     "batching": ("batch_size", "grad_accum", "max_length", "too_long", "packing"),
-    "loss": ("kind", "tail_weight", "temperature", "hard_share", "top"),
+    "loss": ("kind", "tail_weight", "temperature", "hard_share", "top", "max_new_tokens"),
     "optimiser": ("learning_rate", "weight_decay", "schedule"),
     "training": ("epochs", "max_steps", "max_minutes", "dev_every", "patience", "checkpoint_every", "seed"),
     "compute": ("dtype", "gradient_checkpointing"),
@@ -32,14 +32,23 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--loss",
     "kind",
-    type=click.Choice(["auto", "hard", "topk", "bucket", "sampled", "chunks"]),
+    type=click.Choice(["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy"]),
     show_default="auto",
-    help="Learn the answers (hard) or the teacher's own probabilities; auto: these where the dataset has any.",
+    help="Learn the answers (hard) or the teacher's own probabilities; auto: these where the dataset has any. With "
+    "reverse or policy the student answers the prompts itself, and --teacher scores that.",
 )
+@click.option("--teacher", metavar="URL", help="Server that scores what the student samples: vLLM, finetune serve.")
+@click.option("--teacher-model", metavar="NAME", show_default="its only one", help="Of the server's models.")
+@click.option(
+    "--teacher-key-env", metavar="NAME", help="Variable that holds the server's key; without it none is sent."
+)
+@click.option("--max-new-tokens", type=POSITIVE, show_default="256", help="Bound on what the student samples a row.")
 @click.option("--tail-weight", type=click.FloatRange(0, 1), show_default="1", help="Of the sampled tail, with sampled.")
 @click.option("--temperature", type=ABOVE_0, show_default="1", help="At which listed tokens are compared, with bucket.")
 @click.option("--hard-share", type=click.FloatRange(0, 1), show_default="0", help="Of hard labels in the mix.")
-@click.option("--top", type=POSITIVE, show_default="all", help="Take so many of the tokens that the teacher listed.")
+@click.option(
+    "--top", type=POSITIVE, show_default="all, 20 with reverse", help="Take so many of the tokens a teacher lists."
+)
 @click.option("--rank", type=POSITIVE, show_default="16", help="Of the adapters; alpha is twice the rank.")
 @click.option("--epochs", type=POSITIVE, show_default="2", help="Passes over the train split.")
 @click.option("--max-steps", type=POSITIVE, help="End after so many optimiser steps.")
@@ -73,7 +82,16 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too (extra `tensorboard`).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's facts as JSON.")
-def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **options: Any) -> None:
+def train_command(
+    dataset: Path,
+    out: Path,
+    tensorboard: bool,
+    as_json: bool,
+    teacher: str | None,
+    teacher_model: str | None,
+    teacher_key_env: str | None,
+    **options: Any,
+) -> None:
     """Train a student on DATASET.
 
     Several GPUs: torchrun --nproc-per-node 4 -m finetune train … trains one student on all of them.
@@ -92,9 +110,13 @@ def train_command(dataset: Path, out: Path, tensorboard: bool, as_json: bool, **
     import torch  # noqa: F401 - before transformers, which would say in its own words that it is not there
 
     from finetune.cli.base import first_process
+    from finetune.teacher_address import TeacherAddress
     from finetune.training import told, train
 
-    facts = train(dataset, out, config, tensorboard=tensorboard)
+    if teacher is None and (teacher_model or teacher_key_env):
+        raise click.UsageError("--teacher-model and --teacher-key-env are of a --teacher; give its URL")
+    address = None if teacher is None else TeacherAddress(teacher, teacher_model, teacher_key_env)
+    facts = train(dataset, out, config, teacher=address, tensorboard=tensorboard)
     if not first_process():
         return
     if as_json:

@@ -1,5 +1,6 @@
 """The model card: parsed by the hub's own library, run by a reader, and safe from what others wrote."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -168,6 +169,20 @@ def test_a_claimed_right_stands_at_the_top() -> None:
     assert "“a contract” (accepted by A. Person). This is claimed by the user, not checked." in head
     assert "what binds this model is not known" in parsed(student(terms=None))[1].split("## ")[0]
     assert "unfiltered dataset" in parsed(student(unfiltered=True))[1].split("## ")[0]
+
+
+def test_a_teacher_that_scored_what_the_student_sampled_is_named_and_its_terms_left_to_the_reader() -> None:
+    plain = student(terms=[FREE])
+    facts = plain.facts.model_copy(update={"scored_by": {"model": "big", "url": "http://gpu:8000/v1"}})
+    metadata, text = parsed(dataclasses.replace(plain, facts=facts))
+    assert "A student of `big`" in text
+    assert "trained on its own answers, as `big` scored them," in text
+    assert "> **Mind:** it learnt from the probabilities of `big`, whose terms are not those below" in text
+    assert "scored by `big` at `http://gpu:8000/v1` (on-policy)" in text
+    assert "Of `big`, which scored what the student sampled: not looked at; read them yourself" in text
+    assert "finetune train dataset --out run --loss" in text
+    assert metadata["license"] == "other"
+    assert parsed(plain)[0]["license"] != "other"
 
 
 def test_what_others_wrote_stays_text() -> None:
