@@ -20,7 +20,7 @@ from teachers import KEY, fake, teacher
 from toys import Command, make_llama, make_row, make_tokenizer, write_dataset
 
 from finetune import checkpoint, runs
-from finetune.config import RunConfig, make_config
+from finetune.config import EMBEDDED, RunConfig, make_config
 from finetune.errors import BadInput, Stopped
 from finetune.rendering import Renderer
 from finetune.runs import Facts
@@ -291,6 +291,30 @@ def test_the_command_line_takes_it_all(
     code, _, err = finetune("train", dataset, "--out", tmp_path / "other", "--teacher-model", "teacher")
     assert code == 2
     assert "give its URL" in err
+
+
+def test_a_teacher_with_the_student_s_own_weights_has_nothing_to_teach(
+    tiny_folder: Path, dataset: Path, tmp_path: Path
+) -> None:
+    with teacher(load(str(tiny_folder), dtype="float32")) as server:
+        address = TeacherAddress(server.base_url, key_env="TEACHER_TOKEN")
+        for kind in ("reverse", "policy"):
+            train(dataset, tmp_path / kind, settings(tiny_folder, kind=kind), teacher=address)
+            first = next(line for line in curve(tmp_path / kind) if "loss" in line)
+            assert abs(first["reverse_kl"]) < 1e-4
+            assert abs(first["loss"]) < 1e-4
+            assert first["grad_norm"] < 1e-3
+
+
+@pytest.mark.slow
+def test_the_embedded_model_has_nothing_to_teach_itself(dataset: Path, tmp_path: Path) -> None:
+    with teacher(load(EMBEDDED, dtype="float32")) as server:
+        address = TeacherAddress(server.base_url, key_env="TEACHER_TOKEN")
+        config = settings(Path(EMBEDDED), training={"max_steps": 1})
+        train(dataset, tmp_path / "run", config, teacher=address)
+    [first] = [line for line in curve(tmp_path / "run") if "loss" in line]
+    assert abs(first["reverse_kl"]) < 1e-3
+    assert abs(first["loss"]) < 1e-3
 
 
 @pytest.mark.slow
