@@ -20,6 +20,8 @@ from finetune.losses.plain import of_listed, value
 
 CHUNK_LOGITS = 2**24
 """Logits of a chunk: 64 MB in float32."""
+TINY = 1e-30
+"""Probability, beside the likeliest token's, below which 1 - Q is computed from logarithms: float32 ends at 1e-38."""
 Head = Sequence[Any]
 """weight_VD and bias_V or None."""
 
@@ -177,8 +179,11 @@ def _run(hidden_ND: Tensor, head: Head, form: Coefficients, grads: _Gradients, o
     bias = None if bias_V is None else bias_V.to(hidden_ND.dtype)
     losses = [torch.zeros(0, dtype=_wide(hidden_ND), device=hidden_ND.device)]
     for rows in chunks(len(hidden_ND), len(weight)):
-        z_NV = functional.linear(hidden_ND[rows], weight, bias).to(_wide(hidden_ND))
-        loss_N, slope_NV = _loss_and_slope(z_NV, form[rows], slope=grads.any)
+
+        def logits(rows: slice = rows) -> Tensor:
+            return functional.linear(hidden_ND[rows], weight, bias).to(_wide(hidden_ND))
+
+        loss_N, slope_NV = _loss_and_slope(logits, form[rows], slope=grads.any)
         losses.append(loss_N)
         if slope_NV is not None:
             if outer_N is not None:
@@ -187,29 +192,44 @@ def _run(hidden_ND: Tensor, head: Head, form: Coefficients, grads: _Gradients, o
     return torch.cat(losses)
 
 
-def _loss_and_slope(z_NV: Tensor, form: Coefficients, *, slope: bool) -> tuple[Tensor, Tensor | None]:
-    """loss_N and ∇z_NV of a chunk; its logits are overwritten."""
-    log_q_NV = z_NV.sub_(z_NV.logsumexp(1, keepdim=True))
-    loss_N = form.constant_N - (form.c_NM * log_q_NV.gather(1, form.ids_NM)).sum(1)
-    log_q_NK = log_q_NV.gather(1, form.outside_NK)
-    loss_N += of_listed(log_q_NK, form)
-    slope_NV = None
-    if form.b_N is not None:
+def _loss_and_slope(logits: Callable[[], Tensor], form: Coefficients, *, slope: bool) -> tuple[Tensor, Tensor | None]:
+    """loss_N and ∇z_NV of a chunk, with one exponential for each logit: q and 1 - Q are sums of the same numbers."""
+    z_NV = logits()
+    z_NV.sub_(z_NV.amax(1, keepdim=True))
+    z_NM = z_NV.gather(1, form.ids_NM)
+    q_NV = z_NV.exp_()  # times `norm`
+    norm_N1 = q_NV.sum(1, keepdim=True)
+    log_q_NM, share_N1 = z_NM - norm_N1.log(), form.a_N[:, None] / norm_N1
+    log_q_NK = log_q_NM[:, :-1]
+    loss_N = form.constant_N - (form.c_NM * log_q_NM).sum(1) + of_listed(log_q_NK, form)
+    if form.b_N is None:
+        scale_N1 = share_N1
+    else:
         b_N1 = form.b_N[:, None]
-        log_q_NV.scatter_(1, form.outside_NK, torch.where(b_N1 == 0, log_q_NK, -torch.inf))
-        log_rest_N1 = log_q_NV.logsumexp(1, keepdim=True)
-        loss_N += form.b_N * log_rest_N1[:, 0]
-        if slope:
-            slope_NV = (log_q_NV - log_rest_N1).exp_().mul_(b_N1)
-            log_q_NV.scatter_(1, form.outside_NK, log_q_NK)
+        q_NV.scatter_(1, form.outside_NK, torch.where(b_N1 == 0, z_NM[:, :-1].exp(), 0.0))
+        rest_N1 = q_NV.sum(1, keepdim=True)
+        if bool((rest_N1 < TINY).any()):
+            return _by_logarithms(logits(), form, slope=slope)
+        loss_N += form.b_N * (rest_N1 / norm_N1).log()[:, 0]
+        scale_N1 = share_N1 + b_N1 / rest_N1
     if not slope:
         return loss_N, None
-    scaled_q_NV = log_q_NV.exp_().mul_(form.a_N[:, None])
-    slope_NV = scaled_q_NV if slope_NV is None else slope_NV.add_(scaled_q_NV)
+    slope_NV = q_NV.mul_(scale_N1)
+    if form.b_N is not None:
+        slope_NV.scatter_(1, form.outside_NK, share_N1 * z_NM[:, :-1].exp())
     slope_NV.scatter_add_(1, form.ids_NM, -form.c_NM)
     if form.w_NT is not None:
         slope_NV.scatter_add_(1, form.outside_NK, _slope_of_listed(log_q_NK, form))
     return loss_N, slope_NV
+
+
+def _by_logarithms(z_NV: Tensor, form: Coefficients, *, slope: bool) -> tuple[Tensor, Tensor | None]:
+    """The same where what is outside K is too unlikely for anything but its logarithm: slower, and seldom."""
+    with torch.enable_grad():
+        z_NV = z_NV.detach().requires_grad_()
+        loss_N = value(z_NV, form)
+        slope_NV = torch.autograd.grad(loss_N.sum(), z_NV)[0] if slope else None
+    return loss_N.detach(), slope_NV
 
 
 def _slope_of_listed(log_q_NK: Tensor, form: Coefficients) -> Tensor:

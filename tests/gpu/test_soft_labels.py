@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from configs import config
-from toys import make_told_row, write_dataset
 from torch import nn
+from toys import make_told_row, write_dataset
 
 from finetune import runs, train
 from finetune.config import Loss

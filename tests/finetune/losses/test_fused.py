@@ -145,6 +145,26 @@ def test_in_float32_they_differ_by_less_than_1e_5(name: str, vocabulary: int, mo
     torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.usefixtures("ragged_chunks")
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("size", [30.0, 1e3, 1e4])
+def test_a_student_that_is_certain_has_the_numbers_of_the_plain_loss(name: str, size: float) -> None:
+    """What is outside the list may be too unlikely for a float32."""
+    torch.manual_seed(0)
+    head, found = nn.Linear(5, VOCABULARY).requires_grad_(False), []
+    ids_NK, logp_NK, label_N = targets()
+    likely_ND = torch.randn(POSITIONS, 5)
+    for loss in (lambda h: PAIRS[name][0](h, head, ids_NK, logp_NK, label_N), None):
+        hidden_ND = (likely_ND * size).requires_grad_()
+        loss_N = loss(hidden_ND) if loss else PAIRS[name][1](head(hidden_ND), ids_NK, logp_NK, label_N)
+        loss_N.sum().backward()
+        assert hidden_ND.grad is not None
+        found.append((loss_N.detach(), hidden_ND.grad))
+    for ours, plain in zip(*found, strict=True):
+        assert ours.isfinite().all()
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
+
+
 def test_a_bfloat16_head_s_gradient_is_rounded_once_however_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     head, label_N = nn.Linear(6, 11).bfloat16(), torch.randint(3, (2000,))
