@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from harvester.exporting import preference
-from harvester.exporting.batching import Batch
+from harvester.exporting.batches import Batch
 from harvester.exporting.columns import Columns
 from harvester.exporting.deciding import banned, counted, decided, left_out
 from harvester.exporting.lineages import Ended, Lineage, is_waiting, lineages
