@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from finetune.evaluation import evaluate
     from finetune.exporting import export
     from finetune.generation import generate
+    from finetune.teacher_address import TeacherAddress
     from finetune.training import train
 
-__all__ = ["RunConfig", "evaluate", "export", "generate", "train"]
+__all__ = ["RunConfig", "TeacherAddress", "evaluate", "export", "generate", "train"]
 
 _HOMES = {
     "RunConfig": "config",
+    "TeacherAddress": "teacher_address",
     "evaluate": "evaluation",
     "export": "exporting",
     "generate": "generation",

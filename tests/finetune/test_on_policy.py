@@ -131,6 +131,38 @@ def weights(run: Path) -> bytes:
     return (run / "adapter" / "adapter_model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["reverse", "policy"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"batching": {"packing": False}},
+        {"method": "dora"},
+        {"compute": {"dtype": "float32", "gradient_checkpointing": True}},
+    ],
+    ids=str,
+)
+def test_however_it_is_computed_it_is_the_same(
+    kind: str, changed: dict[str, Any], tiny_folder: Path, dataset: Path, address: TeacherAddress, tmp_path: Path
+) -> None:
+    train(dataset, tmp_path / "plain", settings(tiny_folder, kind=kind, epochs=1), teacher=address)
+    train(dataset, tmp_path / "other", settings(tiny_folder, kind=kind, epochs=1, **changed), teacher=address)
+    plain, other = (next(line for line in curve(tmp_path / run) if "loss" in line) for run in ("plain", "other"))
+    assert other["reverse_kl"] == pytest.approx(plain["reverse_kl"], rel=1e-3)
+    assert other["loss"] == pytest.approx(plain["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_in_bfloat16_what_was_sampled_is_learnt_but_for_rounding(
+    method: str, tiny_folder: Path, dataset: Path, address: TeacherAddress, tmp_path: Path
+) -> None:
+    config = settings(
+        tiny_folder, kind="policy", method=method, compute={"dtype": "bfloat16"}, optimiser={"learning_rate": 1e-3}
+    )
+    train(dataset, tmp_path / "run", config, teacher=address)
+    for line in curve(tmp_path / "run"):
+        assert "loss" not in line or line["loss"] == pytest.approx(line["reverse_kl"], rel=0.05)
+
+
 def test_each_step_s_metrics_tell_of_what_was_sampled(
     config: RunConfig, dataset: Path, address: TeacherAddress, tmp_path: Path
 ) -> None:
