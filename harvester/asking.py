@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from harvester.adapting import Adapter
-from harvester.budget import Budget, worst_case_tokens
+from harvester.budget import Budget, cost_nusd, worst_case_tokens
 from harvester.errors import TeacherUnusable
 from harvester.limiter import Limiter
 from harvester.parsing import read_usage
 from harvester.pricing import Price
-from harvester.records import Json, Usage
+from harvester.records import Json
 from harvester.retry import GiveUp, Received, Reply, Retry, TryAgain, decide, retrying
 from harvester.teachers.openai_compat import OpenAICompatible
 
@@ -126,7 +126,7 @@ class Asker:
                 raise
             if isinstance(decision, Reply):
                 usage = read_usage(decision.decoded)
-                held.cost_nusd = self._cost(usage, worst_nusd)
+                held.cost_nusd = cost_nusd(self._price, usage, worst_nusd)
                 permit.used_tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) or permit.used_tokens
                 self._adapter.answered(decision.received.headers, sent_at=sent_at)
                 self.counters.answered += 1
@@ -171,12 +171,6 @@ class Asker:
             return error
         finally:
             self.counters.in_flight -= 1
-
-    def _cost(self, usage: Usage, worst_nusd: int) -> int:
-        """By usage; a reply that states none counts as the worst case."""
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return worst_nusd
-        return self._price.cost_nusd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
 
 
 class _GivenUp(Exception):

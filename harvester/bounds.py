@@ -9,7 +9,7 @@ from harvester.limiter import Limiter
 from harvester.pricing import NUSD
 from harvester.progress import Options
 from harvester.recipe import Recipe, Teacher
-from harvester.store import StoreWriter
+from harvester.store import StoreWriter, batches
 
 
 def pacing(teacher: Teacher, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
@@ -28,12 +28,17 @@ def pacing(teacher: Teacher, say: Callable[[str], None]) -> tuple[Limiter, Adapt
     return limiter, Adapter(limiter, told, teacher.profile.headers, say, teacher.timeout_s)
 
 
+def reserved_nusd(store: StoreWriter, teacher: str | None = None) -> int:
+    """What batches without an end may still cost; those of one teacher alone, where one is named."""
+    return store.apply_with([], lambda connection: batches.reserved_nusd(connection, teacher))
+
+
 def caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:
     """Every sum that the run must not pass, whatever teacher it is spent on."""
     budget = recipe.budget
     in_all = budget.usd if budget and options.budget_usd is None else options.budget_usd
     if in_all is not None:
-        yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd())
+        yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd() + reserved_nusd(store))
     if budget and budget.run_usd is not None:
         yield Cap("budget.run_usd", int(budget.run_usd * NUSD))
 
@@ -42,4 +47,10 @@ def own_cap(name: str, teacher: Teacher, store: StoreWriter) -> list[Cap]:
     """The sum that the store must not pass with one teacher, if the recipe states one."""
     if teacher.budget_usd is None:
         return []
-    return [Cap(f"{name}.budget_usd", int(teacher.budget_usd * NUSD), store.spent_nusd(teacher=name))]
+    return [
+        Cap(
+            f"{name}.budget_usd",
+            int(teacher.budget_usd * NUSD),
+            store.spent_nusd(teacher=name) + reserved_nusd(store, name),
+        )
+    ]

@@ -8,7 +8,7 @@ from typing import Self
 
 from harvester.errors import StoppedEarly
 from harvester.pricing import Price, usd
-from harvester.records import Message
+from harvester.records import Message, Usage
 
 TEMPLATE_BYTES_PER_MESSAGE = 32
 """Upper bound of the tokens that a chat template puts around one message."""
@@ -30,6 +30,13 @@ def worst_case_tokens(body: bytes) -> tuple[int, int]:
 def worst_case_nusd(price: Price, body: bytes) -> int:
     """What a request can cost at most, in nano-dollars."""
     return price.cost_nusd(*worst_case_tokens(body))
+
+
+def cost_nusd(price: Price, usage: Usage, worst_nusd: int) -> int:
+    """What a reply costs by its usage; one that states none counts as the worst case."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return worst_nusd
+    return price.cost_nusd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
 
 
 @dataclass(frozen=True, slots=True)

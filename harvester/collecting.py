@@ -1,8 +1,8 @@
 """`collect`: ask everything a recipe plans and the store does not know; and `parse`, which replays what it knows."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
 from harvester.progress import Options, Progress
 from harvester.recipe import Recipe
-from harvester.records import Json
+from harvester.records import Json, count_of
 from harvester.running import Binding, Run
-from harvester.store import StoreReader, StoreWriter
+from harvester.store import StoreReader, StoreWriter, batches
 from harvester.store.network import network_file_system
 from harvester.store.writing import KILLED
 from harvester.teachers import openai_compat
@@ -137,6 +137,26 @@ async def ran(
         BadInput, RefusedByTerms, StoppedEarly, TeacherUnusable, StoreUnusable: as `collect` does.
     """
     options = options or Options()
+    with prepared(recipe, store, options, plan) as (writer, flow, bindings):
+        if options.say and (waiting := waiting_in_batches(writer, flow.plan_id)):
+            options.say(f"{count_of(waiting, 'request')} left alone: in batches, which `--batch` goes on with")
+        run = Run(flow, writer, bindings, options)
+        try:
+            await run.ask_everything()
+        finally:
+            catch_up(writer, flow)  # what other rules judged, or a kill left unjudged
+        yield StoreReader(writer.engine, writer.path), flow.plan_id, run.progress
+
+
+@contextmanager
+def prepared(
+    recipe: Recipe, store: Path | None, options: Options, plan: Callable[[StoreWriter], int]
+) -> Iterator[tuple[StoreWriter, Flow, dict[str, Binding]]]:
+    """Everything that comes before the first request: every check, the plan, and what killed runs left.
+
+    Raises:
+        BadInput, RefusedByTerms, StoreUnusable: as `collect` does.
+    """
     _require_budget_can_be_kept(recipe, options)
     _require_countable(recipe, options)
     bindings = _bindings(recipe)
@@ -145,16 +165,15 @@ async def ran(
         options.say(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
     with StoreWriter.open(path) as writer:
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
-        plan_id = plan(writer)
-        flow = Flow.of(recipe, plan_id)
+        flow = Flow.of(recipe, plan(writer))
         if flow.leads_on or options.accept is not None:
             catch_up(writer, flow)  # before: what is answered may lead to more to ask, or be enough
-        run = Run(flow, writer, bindings, options)
-        try:
-            await run.ask_everything()
-        finally:
-            catch_up(writer, flow)  # what other rules judged, or a kill left unjudged
-        yield StoreReader(writer.engine, writer.path), plan_id, run.progress
+        yield writer, flow, bindings
+
+
+def waiting_in_batches(store: StoreWriter, plan_id: int) -> int:
+    """How many of a plan's requests wait in batches."""
+    return store.apply_with([], lambda connection: batches.count_waiting(connection, plan_id))
 
 
 def settle_killed_runs(store: StoreWriter) -> None:

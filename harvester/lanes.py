@@ -11,8 +11,7 @@ from harvester.budget import Budget
 from harvester.errors import TeacherUnusable
 from harvester.feeding import Allowance, Feeder
 from harvester.limiter import Limiter
-from harvester.logprobs import lacking
-from harvester.parsing import other_model
+from harvester.noticing import count_reason, notice, tell
 from harvester.pricing import FREE, Price
 from harvester.progress import Progress
 from harvester.recipe import Teacher
@@ -24,12 +23,6 @@ from harvester.teachers.openai_compat import OpenAICompatible
 
 MOST_WORKERS_PER_PERMIT = 16
 """A worker whose request waits to be tried again holds no permit; so many may be made to keep the permits used."""
-MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
-"""A teacher that puts a number into every message must not make the progress as long as the run."""
-LACKING = (
-    "a reply came without the logprobs that were asked for; such answers are kept, counted by `harvester status`, and"
-    " of no use for soft labels"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +182,12 @@ class Lane:
                 self._keep(pending, result)
             else:
                 around.progress.failed += 1
-                self._count_reason(result.reason)
+                count_reason(around.progress, result.reason)
                 around.journal.put(Unanswered(pending.request_id, result.reason, result.attempts, again=result.again))
-
-    def _count_reason(self, reason: str) -> None:
-        reasons = self._around.progress.reasons
-        if reason not in reasons and len(reasons) >= MOST_REASONS:
-            reason = OTHER_REASONS
-        reasons[reason] = reasons.get(reason, 0) + 1
 
     def _keep(self, pending: Pending, result: Answered) -> None:
         around = self._around
-        other = None if self.teacher.embedded else other_model(result.decoded, self.teacher.model)
-        lacks = lacking(pending.body, result.decoded)
+        noticed = notice(pending.body, result.decoded, self.teacher)
         around.journal.put(
             Replied(
                 pending.request_id,
@@ -211,22 +197,14 @@ class Lane:
                 result.cost_nusd,
                 result.attempts,
                 teacher=self.name,
-                other_model=other,
-                lacks_logprobs=lacks,
+                other_model=noticed.other_model,
+                lacks_logprobs=noticed.lacks_logprobs,
                 decoded=result.decoded,
             )
         )
         self._staff()
-        if lacks:
-            around.progress.lacking_logprobs += 1
-            if around.progress.lacking_logprobs == 1:  # while there is still something to save
-                around.say(f"{self.name}: {LACKING}")
-        if other:
-            others = around.progress.other_models
-            others[other] = others.get(other, 0) + 1
-            if self.teacher.strict:
-                named = f"a reply names the model {other!r}, not {self.teacher.model!r}, and {self.name}.strict is true"
-                around.stop(TeacherUnusable(f"{self.name}: {named}; {around.how_to_go_on()}"), self)
+        if stops := tell(noticed, self.name, self.teacher, around.progress, around.say):
+            around.stop(TeacherUnusable(f"{stops}; {around.how_to_go_on()}"), self)
 
     def _mark_sending(self, sending: bool) -> None:
         me = asyncio.current_task()

@@ -66,6 +66,16 @@ class Profile:
     stream_usage: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class BatchTerms:
+    """What a provider's Batch API takes, and for what price."""
+
+    requests: int = 50_000
+    megabytes: int = 200
+    window: str = "24h"
+    price: float = 1.0  # beside the usual one
+
+
 @cache
 def _data() -> dict[str, Any]:
     data: dict[str, Any] = packaged("profiles.yaml")
@@ -95,6 +105,14 @@ def profile_of(host: str) -> Profile:
         if is_under(host, profile.hosts):
             return profile
     return Profile(host)
+
+
+def batch_terms(provider: str, host: str) -> BatchTerms:
+    """What the Batch API of a profile's id or of a host takes; of an unknown one what the protocol says."""
+    for entry in _data()["batch"]:
+        if entry.get("id") == provider or is_under(host.rstrip("."), entry.get("hosts", ())):
+            return BatchTerms(**{name: value for name, value in entry.items() if name not in ("id", "hosts")})
+    return BatchTerms()
 
 
 def has_no_logprobs(model: str) -> bool:

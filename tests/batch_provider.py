@@ -5,6 +5,7 @@ import json
 import random
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ class BatchProvider:
     called_at: list[tuple[str, float]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)  # bodies that were answered, in any batch
+    asked_online: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
@@ -143,6 +145,12 @@ class BatchProvider:
         if made.status in ("validating", "in_progress"):
             made.status = "cancelling"
         return web.json_response(self._shown(made))
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """The other door of the same provider: one request at a time."""
+        body = await request.json()
+        self.asked_online.append(body)
+        return web.Response(body=completion(self.answer(body)), content_type="application/json")
 
     # --- inside
 
@@ -230,6 +238,7 @@ def _routes(provider: BatchProvider) -> web.Application:
         ("POST", "/v1/files", "upload", provider.upload),
         ("GET", "/v1/files", "files", provider.list_files),
         ("GET", "/v1/files/{id}/content", "content", provider.content),
+        ("POST", "/v1/chat/completions", "chat", provider.chat),
         ("POST", "/v1/batches", "create", provider.create),
         ("GET", "/v1/batches", "list", provider.list_batches),
         ("GET", "/v1/batches/{id}", "retrieve", provider.retrieve),
@@ -266,3 +275,17 @@ def serving_batches(provider: BatchProvider) -> Iterator[BatchProvider]:
     finally:
         loop.call_soon_threadsafe(stopped.set)
         thread.join(10)
+
+
+def answers(stored: Callable[[str], list[Any]]) -> dict[str, str]:
+    """Prompt → answer, of every reply in a store that `stored` asks."""
+    found = stored("SELECT body, raw FROM replies JOIN requests ON requests.id = request_id")
+    return {
+        last_line(json.loads(zlib.decompress(body))): json.loads(zlib.decompress(raw))["choices"][0]["message"][
+            "content"
+        ]
+        for body, raw in found
+    }
+
+
+EVERY = {f"seed {number}": f"answer to seed {number}" for number in range(10)}

@@ -42,6 +42,7 @@ judging auditing tracing
 planning flowing foreseeing expected_logprobs
 catching_up
 progress feeding interrupting
+noticing
 bounds following
 asking
 lanes

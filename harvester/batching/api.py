@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import httpx
 import openai
@@ -15,7 +15,7 @@ from harvester.batching.guarded import Guarded
 from harvester.errors import TeacherUnusable
 from harvester.recipe import Teacher
 from harvester.records import printable
-from harvester.retry import FIRST_BACKOFF_S, MAX_BACKOFF_S, GiveUp, Received, Retry, decide
+from harvester.retry import FIRST_BACKOFF_S, MAX_BACKOFF_S, RETRIED_STATUSES, GiveUp, Received, Retry, decide
 from harvester.teachers.openai_compat import HIDDEN, LEAST_KEY, Access, connections
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class BatchAPI:
         self._sdk, self._name, self._sleep = sdk, name, sleep
         self._key = key.encode() if key and len(key) >= LEAST_KEY else None
 
-    async def upload(self, name: str, file: BinaryIO) -> str:
+    async def upload(self, name: str, file: IO[bytes]) -> str:
         """Upload a file of requests; returns its id. A repeated upload leaves one file more there, and nothing else.
 
         Raises:
@@ -98,7 +98,7 @@ class BatchAPI:
 
         async def attempt() -> Told:
             nonlocal again
-            if again and (found := await self._find(file_id, token)):
+            if again and (found := await self._made_before(file_id, token)):
                 return found
             again = True
             made = await self._sdk.batches.create(
@@ -110,6 +110,16 @@ class BatchAPI:
             return _told(made)
 
         return await self._call(attempt)
+
+    async def _made_before(self, file_id: str, token: str) -> Told | None:
+        """Whether a create that brought no answer made its batch; a list that is refused is no refusal to make one."""
+        try:
+            return await self._find(file_id, token)
+        except openai.APIStatusError as error:
+            if error.status_code in RETRIED_STATUSES:
+                raise
+            where = f"HTTP {error.status_code} for its list of batches"
+            raise Unavailable(f"{self._name}: whether a batch was made cannot be seen: {where}") from None
 
     async def find(self, file_id: str, token: str) -> Told | None:
         """The batch that was made of our file or bears our token, if there is one.
@@ -154,7 +164,7 @@ class BatchAPI:
 
         return await self._call(attempt)
 
-    async def download(self, file_id: str, into: BinaryIO) -> None:
+    async def download(self, file_id: str, into: IO[bytes]) -> None:
         """Write a file's whole content to `into`, from its beginning.
 
         Raises:

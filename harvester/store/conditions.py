@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select
 
 from harvester.records import RuleDigests
-from harvester.store.schema import outcomes, plans, replies, requests, rows, runs
+from harvester.store.schema import batched, outcomes, plans, replies, requests, rows, runs
 
 
 def in_plan(plan_id: int) -> ColumnElement[bool]:
@@ -15,6 +15,11 @@ def is_held_out(plan_id: int) -> ColumnElement[bool]:
     """Whether a row of dev or test of the plan needs the request."""
     its = rows.alias()  # the query may look at rows itself
     return exists().where(its.c.request_id == requests.c.id, its.c.plan_id == plan_id, its.c.split != "train")
+
+
+def in_no_batch() -> ColumnElement[bool]:
+    """Whether a request may be asked: none of those that wait in a batch may."""
+    return ~exists().where(batched.c.request_id == requests.c.id)
 
 
 def unjudged(plan_id: int, rules: RuleDigests) -> tuple[ColumnElement[bool], ...]:

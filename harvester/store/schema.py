@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -178,3 +178,47 @@ curated = Table(
     Column("detail", Text),  # JSON: what was found and where
 )
 Index("curated_by", curated.c.curation_id)
+
+# Requests that go to a provider's Batch API as one file; the row is there before anything is sent.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token", String, nullable=False, unique=True),  # random; the provider's batch bears it
+    Column("recipe", String, nullable=False),
+    Column("teacher", String, nullable=False),  # by the recipe's name
+    Column("teacher_id", ForeignKey("teachers.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),  # that made it
+    Column("requests", Integer, nullable=False),
+    Column("sha256", String, nullable=False),  # hex, of the file that is uploaded
+    Column("worst_nusd", BigInteger, nullable=False),  # held back while it has no end
+    Column("created_at", String, nullable=False),  # ISO 8601, UTC
+    Column("file_id", String),  # at the provider; NULL: perhaps not uploaded
+    Column("batch_id", String),  # at the provider; NULL: perhaps not created
+    Column("status", String),  # as the provider last said
+    Column("ended_at", String),  # NULL: its requests wait for it
+    Column("result", Text),  # JSON: what became of its requests
+)
+Index("batches_live", batches.c.recipe, sqlite_where=text("ended_at IS NULL"))
+
+# The requests of batches that have no end yet: nobody else asks for them.
+batched = Table(
+    "batched",
+    metadata,
+    Column("request_id", ForeignKey("requests.id"), primary_key=True),
+    Column("batch_id", ForeignKey("batches.id"), nullable=False),
+)
+Index("batched_in", batched.c.batch_id)
+
+# Lines of a batch's output that belong to none of its requests, or to one that has its answer.
+quarantined = Table(
+    "quarantined",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch_id", ForeignKey("batches.id"), nullable=False),
+    Column("custom_id", Text),
+    Column("why", String, nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # zlib
+    Column("sha256", LargeBinary, nullable=False),
+)
+Index("quarantined_once", quarantined.c.batch_id, quarantined.c.sha256, unique=True)

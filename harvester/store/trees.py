@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from harvester.records import Outcome, RuleDigests, Seed, unanswered
-from harvester.store.conditions import is_held_out, not_judged_by
+from harvester.store.conditions import in_no_batch, is_held_out, not_judged_by
 from harvester.store.events import Known
 from harvester.store.nodes import ENDED
 from harvester.store.paging import chunks
@@ -100,7 +100,7 @@ def children(connection: Connection, plan_id: int, parents: Sequence[int], rules
         to_ask = (
             select(requests.c.id, requests.c.body, func.min(rows.c.teacher).label("teacher"), held_out)
             .join(rows, rows.c.request_id == requests.c.id)
-            .where(*made, requests.c.state == PENDING)
+            .where(*made, requests.c.state == PENDING, in_no_batch())
             .group_by(requests.c.id)
         )
         for row in connection.execute(to_ask):

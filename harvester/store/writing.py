@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json, digest
 from harvester.store import curations
 from harvester.store.applying import utc_now, write
-from harvester.store.conditions import in_plan, is_held_out
+from harvester.store.conditions import in_no_batch, in_plan, is_held_out
 from harvester.store.curations import Dropped
 from harvester.store.engine import explained, writing_engine
 from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Unanswered
@@ -133,6 +133,12 @@ class StoreWriter:
             query = select(teachers.c.id).where(teachers.c.fingerprint == fingerprint)
             return int(connection.execute(query).scalar_one())
 
+    def same_provider(self, one: int, other: int) -> bool:
+        """Whether two entries of teachers are of one address, whatever their terms and prices are."""
+        query = select(teachers.c.identity).where(teachers.c.id.in_([one, other])).distinct()
+        with self._transaction() as connection:
+            return len(connection.execute(query).all()) == 1
+
     def killed_runs(self) -> list[KilledRun]:
         """Every run that never ended, with what it may have sent and has no answer to."""
         with self._transaction() as connection:
@@ -176,7 +182,9 @@ class StoreWriter:
             connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
             write(connection, [Lost(run_id, nusd, teacher) for teacher, nusd in (lost_nusd or {}).items()])
 
-    def begin_run(self, plan_id: int, recipe: str, prices: Json, *, retry_failed: bool = False) -> int:
+    def begin_run(
+        self, plan_id: int, recipe: str, prices: Json, *, retry_failed: bool = False, reopen: bool = True
+    ) -> int:
         """Start a run: what ran out of attempts last time is open again, with `retry_failed` all that failed.
 
         Args:
@@ -184,11 +192,13 @@ class StoreWriter:
             recipe: the recipe's name.
             prices: of each teacher, by name; what its requests cost, should it be killed.
             retry_failed: as said.
+            reopen: false where it asks nothing, and only takes in what was asked before.
         """
         reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
-            again = (OPEN, requests.c.state.in_(reopened), in_plan(plan_id))
-            connection.execute(update(requests).where(*again).values(state=PENDING, reason=None))
+            if reopen:
+                again = (OPEN, requests.c.state.in_(reopened), in_plan(plan_id))
+                connection.execute(update(requests).where(*again).values(state=PENDING, reason=None))
             values = {"plan_id": plan_id, "recipe": recipe, "price": as_text(prices), "started_at": utc_now()}
             run_id = int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
             self.mark.begin(run_id)
@@ -215,7 +225,8 @@ class StoreWriter:
 
     def count_pending(self, plan_id: int, *, held_out: bool = False) -> int:
         """How many of the plan's requests are open; with `held_out`, of those of dev and test alone."""
-        is_open = (OPEN, requests.c.state == PENDING, is_held_out(plan_id) if held_out else in_plan(plan_id))
+        its = is_held_out(plan_id) if held_out else in_plan(plan_id)
+        is_open = (OPEN, requests.c.state == PENDING, its, in_no_batch())
         query = select(func.count()).select_from(requests).where(*is_open)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
@@ -310,6 +321,6 @@ def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int
     of_plan = (rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
     asked = select(func.min(rows.c.teacher)).where(*of_plan).scalar_subquery()
     its = in_plan(plan_id) if teacher is None else asked == teacher
-    is_open = (OPEN, requests.c.state == PENDING, its)
+    is_open = (OPEN, requests.c.state == PENDING, its, in_no_batch())
     held_out = is_held_out(plan_id).label("held_out")
     return select(requests.c.id, requests.c.body, asked.label("teacher"), held_out).where(*is_open)

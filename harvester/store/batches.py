@@ -1,0 +1,176 @@
+"""Batches in the store: made before anything is sent, ended once it is known what became of each request."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from harvester.records import Json
+from harvester.store.applying import utc_now
+from harvester.store.paging import chunks
+from harvester.store.plans import as_text, packed
+from harvester.store.reading import inflated
+from harvester.store.schema import ANSWERED, batched, batches, quarantined, requests, rows
+
+LIVE = batches.c.ended_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A batch that is to be made."""
+
+    token: str
+    recipe: str
+    teacher: str
+    teacher_id: int
+    run_id: int
+    request_ids: Sequence[int]
+    sha256: str  # hex, of its file
+    worst_nusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the store knows it; the ids are the provider's."""
+
+    id: int
+    token: str
+    recipe: str
+    teacher: str
+    teacher_id: int
+    requests: int
+    sha256: str
+    worst_nusd: int
+    created_at: str
+    file_id: str | None
+    batch_id: str | None
+    status: str | None
+    ended_at: str | None
+    result: Json
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the provider's id, or the beginning of our token where there is none yet."""
+        return self.batch_id or self.token[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A request of a batch that has no end."""
+
+    request_id: int
+    key: str
+    body: bytes
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A line of output that belongs to no request, or to one that has its answer."""
+
+    custom_id: str | None
+    why: str
+    raw: bytes
+
+
+def add(connection: Connection, intent: Intent) -> int:
+    """Write a batch down; from now on nobody else asks for its requests. Returns its number in the store."""
+    values = {name: getattr(intent, name) for name in Intent.__slots__ if name != "request_ids"}
+    values |= {"requests": len(intent.request_ids), "created_at": utc_now()}
+    made = int(connection.execute(insert(batches).values(**values).returning(batches.c.id)).scalar_one())
+    connection.execute(insert(batched), [{"request_id": one, "batch_id": made} for one in intent.request_ids])
+    return made
+
+
+def note(connection: Connection, batch: int, **said: str | None) -> None:
+    """Note what the provider says of a batch: `file_id`, `batch_id`, `status`."""
+    connection.execute(update(batches).where(batches.c.id == batch).values(**said))
+
+
+def end(connection: Connection, batch: int, result: Json) -> None:
+    """Nothing more comes of a batch: what of its requests has no answer is open to everybody."""
+    connection.execute(update(batches).where(batches.c.id == batch).values(ended_at=utc_now(), result=as_text(result)))
+    connection.execute(delete(batched).where(batched.c.batch_id == batch))
+
+
+def live(connection: Connection, recipe: str) -> list[Batch]:
+    """A recipe's batches that have no end, in the order in which they were made."""
+    return [_batch(row) for row in connection.execute(_query().where(LIVE, batches.c.recipe == recipe))]
+
+
+def every(connection: Connection) -> list[Batch]:
+    """All batches of a store, in the order in which they were made."""
+    return [_batch(row) for row in connection.execute(_query())]
+
+
+def _query() -> Any:
+    return select(*(batches.c[name] for name in Batch.__slots__)).order_by(batches.c.id)
+
+
+def _batch(row: Any) -> Batch:
+    return Batch(**{**row._mapping, "result": row.result and json.loads(row.result)})  # noqa: SLF001 - its public name
+
+
+def members(connection: Connection, batch: int) -> Iterable[Member]:
+    """The requests of a batch that has no end, in the order of its file."""
+    query = (
+        select(requests.c.id, requests.c.key, requests.c.body, requests.c.state)
+        .join(batched, batched.c.request_id == requests.c.id)
+        .where(batched.c.batch_id == batch)
+        .order_by(requests.c.id)
+    )
+    for row in connection.execute(query, execution_options={"yield_per": 500}):
+        yield Member(row.id, row.key, inflated(row.body, f"request {row.id}"), row.state == ANSWERED)
+
+
+def keys(connection: Connection, request_ids: Sequence[int]) -> dict[int, str]:
+    """The keys of requests."""
+    found: dict[int, str] = {}
+    for some in chunks(request_ids):
+        query = select(requests.c.id, requests.c.key).where(requests.c.id.in_(some))
+        found |= {row.id: row.key for row in connection.execute(query)}
+    return found
+
+
+def reserved_nusd(connection: Connection, teacher: str | None = None) -> int:
+    """What batches that have no end may still cost."""
+    query = select(func.coalesce(func.sum(batches.c.worst_nusd), 0)).where(LIVE)
+    if teacher is not None:
+        query = query.where(batches.c.teacher == teacher)
+    return int(connection.execute(query).scalar_one())
+
+
+def count_waiting(connection: Connection, plan_id: int) -> int:
+    """How many requests of a plan wait in batches."""
+    waiting = select(batched.c.request_id).join(rows, rows.c.request_id == batched.c.request_id)
+    query = select(func.count()).select_from(waiting.where(rows.c.plan_id == plan_id).distinct().subquery())
+    return int(connection.execute(query).scalar_one())
+
+
+def set_aside(connection: Connection, batch: int, strays: Sequence[Stray]) -> None:
+    """Keep lines that belong to nothing; each once, however often they are read."""
+    if not strays:
+        return
+    values = [
+        {
+            "batch_id": batch,
+            "custom_id": one.custom_id,
+            "why": one.why,
+            "raw": packed(one.raw),
+            "sha256": hashlib.sha256(one.raw).digest(),
+        }
+        for one in strays
+    ]
+    connection.execute(insert(quarantined).on_conflict_do_nothing(), values)
+
+
+def strays(connection: Connection, batch: int) -> list[Stray]:
+    """The lines of a batch's output that were set aside."""
+    query = select(quarantined).where(quarantined.c.batch_id == batch).order_by(quarantined.c.id)
+    return [
+        Stray(row.custom_id, row.why, inflated(row.raw, f"quarantined {row.id}")) for row in connection.execute(query)
+    ]
