@@ -12,7 +12,7 @@ from harvester.judging import Rules
 from harvester.parsing import parse
 from harvester.pricing import usd
 from harvester.recipe import SEEDS, Recipe
-from harvester.store import Counts, RunState, StoreReader
+from harvester.store import Counts, RunState, StoreReader, batches
 from harvester.store.accepted import accepted_rows
 from harvester.store.lock import holder
 from harvester.store.schema import EXHAUSTED, PENDING
@@ -72,7 +72,8 @@ def _judged_by_functions(recipe: Recipe) -> bool:
 def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     """What a run that came to its end left.
 
-    `pending` requests nobody asked, `exhausted` ones were given up for now; `dropped` counts rows of train and dev.
+    `waiting_in_batches` are with a provider, `pending` requests nobody asked, `exhausted` ones were given up for now;
+    `dropped` counts rows of train and dev.
 
     Raises:
         StoreUnusable: as `status` does.
@@ -81,12 +82,14 @@ def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     with StoreReader.open(path) as reader:
         plan_id = newest_plan(reader, recipe, path)
         counts = reader.counts(plan_id)
+        waiting = reader.read(lambda connection: batches.count_waiting(connection, plan_id))
     dropped = Counter[str]()
     for (split, _, reason), number in counts.judged.items():
         if reason is not None and split != "test":
             dropped[reason] += number
     left = {state: counts.requests.get(state, 0) for state in (PENDING, EXHAUSTED)}
-    return {**left, "dropped": dict(dropped.most_common())}
+    left[PENDING] -= waiting
+    return {"waiting_in_batches": waiting, **left, "dropped": dict(dropped.most_common())}
 
 
 def _some_are_left_out(recipe: Recipe) -> bool:

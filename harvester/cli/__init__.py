@@ -2,6 +2,7 @@
 
 from harvester.cli.authoring import check, init, recipes, teachers
 from harvester.cli.base import cli, main
+from harvester.cli.batching import batch
 from harvester.cli.collecting import collect
 from harvester.cli.curating import curate, verdict
 from harvester.cli.reading import diff, export, parse, status, trace, verify, watch
@@ -15,6 +16,7 @@ for _command in (
     teachers,
     check,
     collect,
+    batch,
     status,
     watch,
     parse,

@@ -12,7 +12,7 @@ from harvester.cli.base import as_json, load, recipe_argument, say, show, store_
 from harvester.errors import BadInput, HarvesterError, StoppedEarly
 
 if TYPE_CHECKING:
-    from harvester.collecting import Progress
+    from harvester.collecting import Options, Progress
     from harvester.recipe import Recipe, Teacher
 
 SHOWN_REASONS = 5
@@ -26,6 +26,8 @@ MOST_USD = 10**9
 @click.option(
     "--accept", metavar="N", type=click.IntRange(min=1), help="With N rows of train accepted, ask dev and test only."
 )
+@click.option("--batch", is_flag=True, help="In files through the provider's Batch API: cheaper, within a day.")
+@click.option("--no-wait", is_flag=True, help="With --batch: send, take in what is done, and do not wait for the rest.")
 @click.option("--budget", metavar="USD", help="Stop before the store has cost more than this.")
 @click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
 @click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")
@@ -37,6 +39,8 @@ def collect(
     store: Path | None,
     limit: int | None,
     accept: int | None,
+    batch: bool,
+    no_wait: bool,
     budget: str | None,
     retry_failed: bool,
     trust: tuple[str, ...],
@@ -44,15 +48,15 @@ def collect(
     as_json: bool,
 ) -> None:
     """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
-    import asyncio
     from dataclasses import asdict
     from functools import partial
 
     from harvester import trusting
     from harvester.cli.progress import showing_progress
     from harvester.collecting import Options
-    from harvester.collecting import collect as run
 
+    if no_wait and not batch:
+        raise BadInput("--no-wait: goes with --batch only")
     loaded = load(recipe)
     ask = partial(click.confirm, err=True) if _on_terminal() else None
     for name, teacher in loaded.asked_teachers.items():
@@ -71,7 +75,7 @@ def collect(
                 report_every_s=talk.every_s,
                 say=talk.say,
             )
-            progress = asyncio.run(run(loaded, store, options))
+            progress = _run(loaded, store, options, batch=batch, wait=not no_wait)
     except HarvesterError as error:
         if error.progress is not None:  # else it stopped before asking
             _say_what_went_wrong(error.progress)
@@ -84,13 +88,27 @@ def collect(
     show(result, as_json=as_json, text=lambda r: f"{texts.progress(progress)}\n{texts.ended(r, limit)}")
 
 
+def _run(recipe: "Recipe", store: Path | None, options: "Options", *, batch: bool, wait: bool) -> "Progress":
+    """Collect, one way or the other."""
+    import asyncio
+
+    if not batch:
+        from harvester.collecting import collect as run
+
+        return asyncio.run(run(recipe, store, options))
+    from harvester.batching.collecting import collect_in_batches
+
+    return asyncio.run(collect_in_batches(recipe, store, options, wait=wait)).progress
+
+
 def _ending(recipe: "Recipe", store: Path | None, progress: "Progress", accept: int | None) -> dict[str, Any]:
-    """Why a run ended (accept, limit or done), what is left to ask, and what was dropped so far, by reason."""
+    """Why a run ended (accept, batch, limit or done), what is left to ask, and what was dropped so far, by reason."""
     from harvester.status import ending
 
     left = ending(recipe, store)
     enough = accept is not None and (progress.accepted_rows or 0) >= accept
-    return {"ended": "accept" if enough else "limit" if left["pending"] else "done", **left}
+    why = "batch" if left["waiting_in_batches"] else "limit" if left["pending"] else "done"
+    return {"ended": "accept" if enough else why, **left}
 
 
 def _say_what_is_missing(progress: "Progress", accept: int | None) -> None:
