@@ -248,7 +248,8 @@ def _training(student: Student) -> str:
         for what, value in (("train", facts.train_loss), ("dev", facts.dev_loss))
         if value is not None
     )
-    done = f"{facts.steps} steps in {facts.train_minutes:.1f} minutes; last loss in nats per token: {loss or 'none'}."
+    of = "pair" if student.config.loss.kind == "dpo" else "token"
+    done = f"{facts.steps} steps in {facts.train_minutes:.1f} minutes; last loss in nats per {of}: {loss or 'none'}."
     return f"{done}\n\n{table(('setting', 'value'), rows)}"
 
 

@@ -51,6 +51,11 @@ class Batch:
     segments: tuple[int, ...] | None = None
     soft: Soft | Rollouts | None = None
 
+    @property
+    def rows(self) -> int:
+        """Rows in it."""
+        return len(self.input_ids_BT) if self.segments is None else len(self.segments)
+
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
         mask = None if self.attention_mask_BT is None else self.attention_mask_BT.to(device)
@@ -67,6 +72,16 @@ class Batch:
 def _moved(soft: Soft | Rollouts, device: torch.device) -> Soft | Rollouts:
     there: dict[str, Any] = {field.name: getattr(soft, field.name).to(device) for field in fields(soft)}
     return replace(soft, **there)
+
+
+def row_of(batch: Batch) -> Tensor:
+    """row_N: the row that each supervised token of a pass is in, in the order of `losses.supervised`."""
+    row_R = torch.arange(batch.rows)
+    if batch.segments is None:
+        row_BT = row_R[:, None].expand(batch.labels_BT.shape)
+    else:
+        row_BT = row_R.repeat_interleave(torch.tensor(batch.segments))[None]
+    return row_BT.to(batch.labels_BT.device)[:, 1:][batch.labels_BT[:, 1:] != IGNORED]
 
 
 def padded(examples: Sequence[Example], pad_id: int) -> Batch:

@@ -17,6 +17,10 @@ Method = Literal["lora", "rslora", "dora", "qlora", "full"]
 """LoRA; rank-stabilised LoRA (arXiv 2312.03732); DoRA (arXiv 2402.09353); LoRA on a base in 4 bits (arXiv 2305.14314,
 CUDA only); every weight."""
 ADAPTER_RATE, FULL_RATE = 1e-3, 2e-5
+PAIR_ADAPTER_RATE, PAIR_FULL_RATE = 5e-5, 1e-6
+"""Of `dpo`, as in its paper (every weight: 1e-6). Its gradient is that of whole answers, not of a token's mean, and
+nothing in it keeps the chosen answers likely: a faster student makes both of a pair unlikely and still does it well."""
+DEFAULT_BETA = 0.1
 DEFAULT_SOFT = "bucket"
 """The loss of rows with the teacher's probabilities where none is stated."""
 ON_POLICY = frozenset({"reverse", "policy"})
@@ -67,7 +71,7 @@ class Batching(_Noun):
 class Optimiser(_Noun):
     """AdamW (Loshchilov & Hutter 2017, arXiv 1711.05101) with gradient clipping and a learning-rate schedule."""
 
-    learning_rate: Annotated[float, Field(gt=0)] | None = None  # the peak; None = 1e-3 for adapters, 2e-5 for full
+    learning_rate: Annotated[float, Field(gt=0)] | None = None  # the peak; None = the method's and the loss's
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -77,13 +81,14 @@ class Optimiser(_Noun):
 class Loss(_Noun):
     """What a step makes small (docs/design/014-soft-labels.md), and what of the teacher's probabilities it takes."""
 
-    # auto: DEFAULT_SOFT, else hard
-    kind: Literal["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy"] = "auto"
+    # auto: DEFAULT_SOFT, else hard; dpo: of pairs
+    kind: Literal["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy", "dpo"] = "auto"
     tail_weight: Annotated[float, Field(ge=0, le=1)] | None = None  # of `sampled`; None = 1
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of `bucket`
     hard_share: Annotated[float, Field(ge=0, le=1)] = 0.0  # λ: λ·hard + (1 - λ)·soft
     top: Annotated[int, Field(ge=1)] | None = None  # listed tokens, the likeliest; None = all, 20 with `reverse`
     max_new_tokens: Annotated[int, Field(ge=1)] | None = None  # of `reverse` and `policy`: sampled a row; None = 256
+    beta: Annotated[float, Field(gt=0)] | None = None  # of `dpo`: the larger, the nearer to the base; None = 0.1
 
     @property
     def on_policy(self) -> bool:
@@ -110,6 +115,10 @@ class Loss(_Noun):
             raise ValueError("policy looks at the sampled token alone; give --loss reverse or no --top")
         if not self.on_policy and self.max_new_tokens is not None:
             raise ValueError("max_new_tokens is for what a student samples; give --loss reverse or policy, or leave it")
+        if self.kind == "dpo" and soft:
+            raise ValueError("dpo learns from pairs: give no --hard-share, --temperature or --top, or another --loss")
+        if self.beta is not None and self.kind != "dpo":
+            raise ValueError("beta is for the loss `dpo`; give --loss dpo or no --beta")
         return self
 
 
@@ -146,10 +155,17 @@ class RunConfig(_Noun):
     training: Training = Training()
     compute: Compute = Compute()
 
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        if self.loss.kind == "dpo" and self.batching.too_long == "cut":
+            raise ValueError("dpo compares whole answers: give no --too-long cut, or another --loss")
+        return self
+
     @property
     def learning_rate(self) -> float:
         """The peak learning rate."""
-        return self.optimiser.learning_rate or (FULL_RATE if self.method == "full" else ADAPTER_RATE)
+        adapters, full = (PAIR_ADAPTER_RATE, PAIR_FULL_RATE) if self.loss.kind == "dpo" else (ADAPTER_RATE, FULL_RATE)
+        return self.optimiser.learning_rate or (full if self.method == "full" else adapters)
 
     def sha256(self) -> str:
         """Hex digest of the configuration's JSON."""

@@ -117,7 +117,7 @@ def open_dataset(path: Path) -> Dataset:
     sha256 = fingerprint(path)
     # A cache of its own: the shared one is keyed by the folder's name and card, not by what its files hold.
     for file in _files(path):
-        _check_columns(file)
+        check_columns(file, CONTRACT)
     with tempfile.TemporaryDirectory() as cache:
         tables = _load(path, cache)
         splits = {str(split): _rows(f"{path}: split {split}", table) for split, table in tables.items()}
@@ -125,16 +125,17 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def fingerprint(path: Path) -> str:
-    """Hex digest of the bytes of a dataset's files.
+    """Hex digest of the bytes of a dataset's files, its pairs' too.
 
     Raises:
         BadInput: there are none, or one cannot be read.
     """
     digest = hashlib.sha256()
-    for file in _files(path):
+    for file in (*_files(path), *pair_files(path)):
+        name = file.name if file.parent.name == "data" else file.relative_to(path)
         try:
             with file.open("rb") as stream:
-                digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+                digest.update(f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
         except OSError as error:
             raise BadInput(f"{file}: {error.strerror}; export the dataset again") from error
     return digest.hexdigest()
@@ -145,6 +146,11 @@ def _files(path: Path) -> list[Path]:
     if not files:
         raise BadInput(f"{path}: no data/*.parquet in it; name a folder that `harvester export` wrote")
     return files
+
+
+def pair_files(path: Path) -> list[Path]:
+    """The files of a dataset's config `preference`; none where it was exported without it."""
+    return sorted(path.glob("preference/*.parquet"))
 
 
 def _load(path: Path, cache: str) -> Any:
@@ -166,13 +172,17 @@ def _load(path: Path, cache: str) -> Any:
             datasets.enable_progress_bars()
 
 
-def _check_columns(file: Path) -> None:
-    # Of each file: the loader fills columns that one split lacks and another has.
+def check_columns(file: Path, contract: pa.Schema) -> None:
+    """Sees that one file has the columns that it should; the loader fills those that another split has.
+
+    Raises:
+        BadInput: it has not, or cannot be read.
+    """
     try:
         found, where = datasets.Features.from_arrow_schema(pq.read_schema(file)), str(file)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadInput(f"{file}: cannot be loaded ({_one_line(error)}); export the dataset again") from error
-    for name, wanted in datasets.Features.from_arrow_schema(CONTRACT).items():
+    for name, wanted in datasets.Features.from_arrow_schema(contract).items():
         if name not in found:
             raise BadInput(f"{where}: column {name!r} is missing; export it with `harvester export`")
         if found[name] != wanted:

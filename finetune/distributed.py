@@ -92,9 +92,9 @@ class World:
             distributed.broadcast(tensor, src=0)
         return tensor
 
-    def total(self, value: float) -> float:
-        """The sum over all processes."""
-        return self._reduced([value], distributed.ReduceOp.SUM)[0] if self.size > 1 else value
+    def total(self, *values: float) -> list[float]:
+        """The sum of each value over all processes."""
+        return self._reduced(list(values), distributed.ReduceOp.SUM) if self.size > 1 else list(values)
 
     def most(self, *values: float) -> list[float]:
         """The largest of each value over all processes."""

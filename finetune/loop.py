@@ -1,5 +1,7 @@
 """The training loop: accumulate over one global token count, clip, step, measure, checkpoint, stop cleanly."""
 
+# ruff: noqa: N806 - shape suffixes
+
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from finetune.distributed import World
 from finetune.errors import Stopped
 from finetune.metrics import Metrics, StepResult
 from finetune.objective import Objective
+from finetune.preference import Learnt
 from finetune.rendering import Example
 from finetune.shards import whole
 from finetune.sound import require_finite, require_finite_weights, step_of
@@ -25,25 +28,25 @@ from finetune.stopping import Stop
 from finetune.student import trainable
 
 
-def accumulate(objective: Objective, passes: Sequence[Sequence[Example]], tokens: int) -> float:
-    """Adds the gradient of the mean loss over all supervised tokens of a step.
+def accumulate(objective: Objective, passes: Sequence[Sequence[Learnt]], weight: int) -> list[float]:
+    """Adds the gradient of the mean loss over a step: over its supervised tokens, or over its pairs.
 
-    One token count for the whole step: a mean of means would give a token in a short pass more weight.
+    One divisor for the whole step: a mean of means would give a token in a short pass more weight.
 
     Args:
         objective: what is made small.
         passes: the rows of each forward pass of this process.
-        tokens: supervised tokens of the step, over all passes of all processes.
+        weight: of all rows of the step, over all passes of all processes.
 
     Returns:
-        This process's part of the mean loss, in nats.
+        This process's part of the mean of each of `objective.measures`; the loss, in nats, is the first.
     """
-    total = 0.0
+    mean_M = torch.zeros(len(objective.measures), dtype=torch.float64)
     for rows in passes:
-        loss = objective.loss(rows) / tokens
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-    return total
+        part_M = objective.sums(rows) / weight
+        part_M[0].backward()  # type: ignore[no-untyped-call]
+        mean_M += part_M.detach().cpu()
+    return mean_M.tolist()
 
 
 class Source(Protocol):
@@ -62,25 +65,24 @@ class Loop:
     """Training of one model on examples."""
 
     objective: Objective
-    examples: Sequence[Example]
-    dev: Sequence[Example]
+    examples: Sequence[Learnt]
+    dev: Sequence[Learnt]
     config: RunConfig
     folder: Path
     world: World = field(default_factory=World)
     tensorboard: bool = False
     source: Source | None = None  # makes the examples of each step anew from the rows' numbers; None: as they are
-    train_loss: float | None = None
-    dev_loss: float | None = None
+    means: dict[str, float] = field(default_factory=dict)  # newest of each measure; of the dev split as `dev_…`
     ended_by: str = "epochs"
 
     def __post_init__(self) -> None:
         training, batching = self.config.training, self.config.batching
-        self.order = Order([len(example.ids) for example in self.examples], batching.rows_per_step, training.seed)
+        self.order = Order([row.length for row in self.examples], batching.rows_per_step, training.seed)
         self.total = training.epochs * self.order.steps_per_epoch
         if training.max_steps is not None and training.max_steps < self.total:
             self.total, self.ended_by = training.max_steps, "max_steps"
         self.warmup = int(self.config.optimiser.warmup_fraction * self.total)
-        longest = max(len(example.ids) for example in (*self.examples, *self.dev))
+        longest = max(row.length for row in (*self.examples, *self.dev))
         self.most_tokens = batching.batch_size * max(longest, self.source.longest if self.source else 0)
         self.dev_every = training.dev_every or self.order.steps_per_epoch
         weights = trainable(self.objective.model).values()
@@ -93,7 +95,8 @@ class Loop:
         if self.world.first:
             self.metrics = Metrics(self.folder, self.total, tensorboard=self.tensorboard)
             how = "packed" if self.objective.packing else "padded"
-            say(f"{len(self.examples)} rows, {self.total} steps of {batching.rows_per_step} rows, {how}")
+            what = self.objective.takes
+            say(f"{len(self.examples)} {what}, {self.total} steps of {batching.rows_per_step} {what}, {how}")
 
     def run(self, stop: Stop) -> Progress:
         """Trains to the end, from the newest checkpoint if there is one.
@@ -114,11 +117,11 @@ class Loop:
                 self.metrics.close()
         if progress.best_step is not None and progress.best_step != progress.step:
             checkpoint.restore_best(self.checkpoints, self.objective.model, progress, self.world)
-            self.dev_loss = progress.best_loss
+            self._take_look(progress)
         return progress
 
     def seen(self, progress: Progress) -> dict[str, int]:
-        """What was learnt from in the steps done: rows and their tokens, each as often as it was."""
+        """What was learnt from in the steps done: rows, or pairs, and their tokens, each as often as it was."""
         return {
             "rows": sum(1 for _ in self.order.seen(progress.step)),
             "supervised": progress.supervised_tokens,
@@ -181,21 +184,21 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(progress)
         rows, sampled = self._examples(progress.step)
-        tokens = sum(example.supervised for example in rows)
-        loss = self.world.total(accumulate(self.objective, self._passes(rows), tokens))
+        parts = accumulate(self.objective, self._passes(rows), sum(row.weight for row in rows))
+        means = dict(zip(self.objective.measures, self.world.total(*parts), strict=True))
         weights = list(trainable(self.objective.model).values())
         if not self.sharded:
             self.world.add_gradients(weights)
         norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, self.config.optimiser.clip_norm)))
-        what = f"a loss of {loss} with a gradient of norm {norm}"
-        require_finite(step_of(self.folder, progress.step + 1), what, loss, norm)
+        what = f"a loss of {means['loss']} with a gradient of norm {norm}"
+        require_finite(step_of(self.folder, progress.step + 1), what, means["loss"], norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.train_loss = loss
-        total_tokens = sum(len(example.ids) for example in rows)
-        return StepResult(loss=loss, tokens=tokens, total_tokens=total_tokens, grad_norm=norm, sampled=sampled)
+        self.means |= means
+        tokens, total_tokens = sum(row.supervised for row in rows), sum(row.length for row in rows)
+        return StepResult(means=means, tokens=tokens, total_tokens=total_tokens, grad_norm=norm, sampled=sampled)
 
-    def _examples(self, step: int) -> tuple[list[Example], Mapping[str, float]]:
+    def _examples(self, step: int) -> tuple[Sequence[Learnt], Mapping[str, float]]:
         numbers = self.order.rows(step)
         if self.source is not None:
             return self.source.examples(step, numbers)
@@ -209,10 +212,10 @@ class Loop:
         kind = self.config.optimiser.schedule
         return self.config.learning_rate * schedule.factor(place, total=self.total, warmup=self.warmup, kind=kind)
 
-    def _passes(self, rows: Sequence[Example]) -> list[list[Example]]:
+    def _passes(self, rows: Sequence[Learnt]) -> list[list[Learnt]]:
         """This process's forward passes over some rows, which are sorted by length."""
         found = passes_of(
-            [len(example.ids) for example in rows],
+            [row.length for row in rows],
             rank=self.world.rank,
             processes=self.world.size,
             batch_size=self.config.batching.batch_size,
@@ -234,7 +237,18 @@ class Loop:
         if self.metrics is None:
             return
         for line in self.metrics.keep(lambda line: line["step"] <= step):
-            self.train_loss, self.dev_loss = line.get("loss", self.train_loss), line.get("dev_loss", self.dev_loss)
+            self.means |= {name: line[name] for name in (*self.objective.measures, *self._of_dev()) if name in line}
+
+    def _take_look(self, progress: Progress) -> None:
+        """What the look at the dev split after the best step found is the newest again, as its weights are."""
+        if progress.best_loss is not None:
+            self.means["dev_loss"] = progress.best_loss
+        for line in self.metrics.lines() if self.metrics is not None else []:
+            if line["step"] == progress.best_step:
+                self.means |= {name: line[name] for name in self._of_dev() if name in line}
+
+    def _of_dev(self) -> list[str]:
+        return [f"dev_{name}" for name in self.objective.measures]
 
     def _newest(self) -> Path | None:
         checkpoint.sweep(self.checkpoints)
@@ -245,16 +259,21 @@ class Loop:
         """Measures the dev split, and keeps the best weights where a run may end early."""
         started = time.monotonic()
         self.objective.eval()
-        ordered = sorted(self.dev, key=lambda example: len(example.ids))
-        summed = sum(self.objective.loss(rows).item() for rows in self._passes(ordered))
-        loss = self.dev_loss = self.world.total(summed) / sum(example.supervised for example in self.dev)
+        ordered = sorted(self.dev, key=lambda row: row.length)
+        sums_M = torch.zeros(len(self.objective.measures), dtype=torch.float64)
+        for rows in self._passes(ordered):
+            sums_M += self.objective.sums(rows).cpu()
+        weight = sum(row.weight for row in self.dev)
+        found = [total / weight for total in self.world.total(*sums_M.tolist())]
+        self.means |= (means := dict(zip(self._of_dev(), found, strict=True)))
+        loss = means["dev_loss"]
         require_finite(step_of(self.folder, progress.step), f"a loss of {loss} on the dev split", loss)
         self.objective.train()
         if self.sharded:
             sharded: Any = self.objective
             sharded.reshard()  # no backward pass does it: what is saved next must be the shards
         if self.metrics is not None:
-            self.metrics.add({"step": progress.step, "dev_loss": loss})
+            self.metrics.add({"step": progress.step, **means})
         (seconds,) = self.world.most(time.monotonic() - started)
         progress = replace(progress, seconds=progress.seconds + seconds)
         if progress.step == 0:
@@ -277,7 +296,7 @@ class Loop:
             seconds=seconds,
         )
         self.metrics.add(line)
-        self.metrics.show(line, dev_loss=self.dev_loss, left_s=self._left(progress))
+        self.metrics.show(line, dev_loss=self.means.get("dev_loss"), left_s=self._left(progress))
 
     def _left(self, progress: Progress) -> float:
         """Seconds to the end at the pace so far."""

@@ -27,7 +27,7 @@ STATUS = Path("/proc/self/status")
 class StepResult:
     """One optimiser step, over all processes."""
 
-    loss: float  # nats per supervised token, over the whole step
+    means: Mapping[str, float]  # of what the objective measures, over the whole step; the loss, in nats, is one
     tokens: int  # supervised
     total_tokens: int
     grad_norm: float  # before clipping
@@ -38,7 +38,7 @@ class StepResult:
         return {
             "step": step,
             "epoch": epoch,
-            "loss": self.loss,
+            **self.means,
             "learning_rate": learning_rate,
             "grad_norm": self.grad_norm,
             **self.sampled,
@@ -83,7 +83,7 @@ class Metrics:
         Raises:
             BadInput: the file is damaged.
         """
-        kept = [line for line in self._lines() if wanted(line)]
+        kept = [line for line in self.lines() if wanted(line)]
         runs.write_text(self._path, runs.dump_lines(kept))
         return kept
 
@@ -96,7 +96,12 @@ class Metrics:
                 if name != "step":
                     self._writer.add_scalar(name, value, line["step"])
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
+        """What was written so far.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
         if not self._path.exists():
             return []
         mend = "take the damaged lines out, or delete the file: only the curve is lost"
@@ -112,8 +117,9 @@ class Metrics:
     def show(self, line: dict[str, Any], *, dev_loss: float | None, left_s: float) -> None:
         """Tells a person of a step."""
         dev = "" if dev_loss is None else f"  dev {dev_loss:.3f}"
+        right = f"  {line['reward_accuracy']:.0%} right" if "reward_accuracy" in line else ""
         text = (
-            f"loss {line['loss']:.3f}{dev}  {line['tokens_per_s']:.0f} supervised tok/s "
+            f"loss {line['loss']:.3f}{right}{dev}  {line['tokens_per_s']:.0f} supervised tok/s "
             f"({line['total_tokens_per_s']:.0f} in all)  {line['memory_mb'] / 1000:.1f} GB  {_clock(left_s)} left"
         )
         if self._bar is not None:

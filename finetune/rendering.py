@@ -33,9 +33,19 @@ class Example:
     soft: Aligned | Rollout | None = None  # what the teacher said of the supervised tokens
 
     @property
+    def length(self) -> int:
+        """Tokens in a forward pass."""
+        return len(self.ids)
+
+    @property
     def supervised(self) -> int:
         """Tokens that enter the loss; the first token has no position before it that could predict it."""
         return sum(label != IGNORED for label in self.labels[1:])
+
+    @property
+    def weight(self) -> int:
+        """What it counts for in a mean: every token the same, in whatever row."""
+        return self.supervised
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,30 @@ class Renderer:
         thought = text.lstrip().startswith(OPEN) or self._opens_thought()
         return text.partition(CLOSE)[2].lstrip("\n") if thought and CLOSE in text else text
 
+    def learnable(
+        self, messages: Sequence[Message], answer: str, max_length: int, tools: Json = None, *, cut: bool = False
+    ) -> Example | str:
+        """A prompt with its answer, or why it cannot be learnt from. With `cut` its end may be too long by some.
+
+        Args:
+            messages: the prompt.
+            answer: to it.
+            max_length: tokens of prompt and answer together.
+            tools: as the chat template takes them.
+            cut: whether some of the answer need only fit.
+        """
+        if self._says_nothing(answer):
+            return "empty answer"
+        example = self.example(messages, answer, tools)
+        lost = example.length - max_length
+        if any(token in self.stop_ids for token in example.labels[:-1]):
+            return "end-of-turn token inside the answer"
+        if lost >= example.supervised:
+            return f"prompt alone fills {max_length} tokens"
+        if lost > 0 and not cut:
+            return f"longer than {max_length} tokens"
+        return example
+
     def rows(self, rows: Sequence[Row], max_length: int, *, cut: bool = False) -> Rendered:
         """Examples of a split; rows that cannot be learnt from are left out and counted.
 
@@ -124,21 +158,14 @@ class Renderer:
         dropped: Counter[str] = Counter()
         examples, kept, cut_rows, cut_tokens = [], [], 0, 0
         for row in rows:
-            if self._says_nothing(row.answer):
-                dropped["empty answer"] += 1
+            example = self.learnable(row.prompt, row.answer, max_length, row.tools, cut=cut)
+            if isinstance(example, str):
+                dropped[example] += 1
                 continue
-            example = self.example(row.prompt, row.answer, row.tools)
-            lost = len(example.ids) - max_length
-            if any(token in self.stop_ids for token in example.labels[:-1]):
-                dropped["end-of-turn token inside the answer"] += 1
-            elif lost >= example.supervised:
-                dropped[f"prompt alone fills {max_length} tokens"] += 1
-            elif lost > 0 and not cut:
-                dropped[f"longer than {max_length} tokens"] += 1
-            else:
-                cut_rows, cut_tokens = cut_rows + (lost > 0), cut_tokens + max(lost, 0)
-                examples.append(Example(example.ids[:max_length], example.labels[:max_length]))
-                kept.append(row)
+            lost = max(example.length - max_length, 0)
+            cut_rows, cut_tokens = cut_rows + (lost > 0), cut_tokens + lost
+            examples.append(Example(example.ids[:max_length], example.labels[:max_length]))
+            kept.append(row)
         return Rendered(examples, dict(dropped), kept, cut_rows, cut_tokens)
 
     def with_instruction(self, messages: Sequence[Message], instruction: str) -> list[Message]:

@@ -54,8 +54,9 @@ class Facts(BaseModel):
     device: str = ""
     dtype: str = ""  # of the weights
     processes: int = 1
-    train_loss: float | None = None  # nats per supervised token, mean over the last step
+    train_loss: float | None = None  # nats per supervised token, or per pair, mean over the last step
     dev_loss: float | None = None
+    rewards: Mapping[str, float] = {}  # of pairs: accuracy and margin as the losses' means; {} in runs on rows
     dev_loss_before: float | None = None  # of the base, before the first step
     train_minutes: float = 0.0  # loading included
 

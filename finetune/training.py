@@ -2,26 +2,28 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune import adapters, claiming, identity, runs, soft_labels, student
+from finetune import adapters, claiming, identity, runs, student
 from finetune.checkpoint import Progress
 from finetune.config import RunConfig
 from finetune.data import Dataset, open_dataset, say
 from finetune.distributed import CPU, World, join
 from finetune.errors import BadInput
 from finetune.loop import Loop
+from finetune.material import Material, material
 from finetune.mishaps import clear
-from finetune.objective import Objective, make_objective
+from finetune.objective import Objective, PairObjective, make_objective
 from finetune.on_policy import OnPolicy
-from finetune.rendering import Example, Rendered, Renderer
+from finetune.preference import Learnt, Pair
+from finetune.reference import with_reference
+from finetune.rendering import Example
 from finetune.sharding import shard
 from finetune.shards import gathered
-from finetune.soft_labels import Taught
 from finetune.stopping import stop_on_signals
 from finetune.student import Base, prepare
 from finetune.teacher_address import TeacherAddress
@@ -29,7 +31,6 @@ from finetune.teacher_scores import Teacher
 
 MAX_LENGTH = 1024
 """Tokens of a row where nothing else is stated, and the model's context is no shorter."""
-QUANTILES = 20
 
 
 def train(
@@ -72,22 +73,16 @@ def train(
         world.agree({"base model": loaded.sha256, "teacher": loaded.scored_by.get("model", "")})
         if loaded.sharded:
             shard(loaded.objective, world.device)
+        train_on, dev = _with_reference(loaded, config, world)
         loop = Loop(
-            loaded.objective,
-            loaded.rendered.require(),
-            loaded.dev,
-            config,
-            folder,
-            world,
-            tensorboard=tensorboard,
-            source=loaded.source,
+            loaded.objective, train_on, dev, config, folder, world, tensorboard=tensorboard, source=loaded.source
         )
         facts = world.by_first(lambda: claiming.claim(folder, facts, config, data, loaded.sha256, loaded.scored_by))
         loading_s = time.monotonic() - started
         with stop_on_signals() as stop:
             done = loop.run(stop)
         _save(loaded, config, folder, world)
-        facts = facts.model_copy(update=_outcome(loop, done, loading_s) | _shape(loaded, config))
+        facts = facts.model_copy(update=_outcome(loop, done, loading_s) | _of_material(loaded))
         world.by_first(lambda: runs.write_facts(folder, facts))
     return facts
 
@@ -124,9 +119,7 @@ class _Loaded:
     base: Base
     sha256: str  # of the base
     objective: Objective
-    rendered: Rendered
-    taught: Taught
-    dev: list[Example]
+    material: Material
     sharded: bool
     source: OnPolicy | None  # None: the examples are the rows as they are
 
@@ -150,22 +143,16 @@ def _load(data: Dataset, config: RunConfig, world: World, address: TeacherAddres
     teacher = None if address is None else _teacher(address)
     base, model = prepare(config, device=CPU if sharded else None)
     longest = _longest(base, config, teacher)
-    rendered, dev = _render(base, data, config, longest)
-    rendered.require()
-    _tell_what_is_missing(rendered, len(data.split("train")))
-    taught = soft_labels.teach(rendered, base, config.loss, data.notes)
-    for line in soft_labels.told(taught, config.loss):
-        say(line)
-    rendered = replace(rendered, examples=taught.examples)
+    found = material(data, base, config, longest)
     objective = make_objective(model, base, config, world.device)
     if config.batching.packing and not objective.packing:
         say(f"{config.model}: packed rows would see each other in this architecture; rows are padded instead")
     source = None
     if teacher is not None:
-        asked = base.tokenizer.decode(rendered.examples[0].ids)  # with the marks of the chat template
-        teacher.require_same_tokens(base.tokenizer, [asked])
-        source = OnPolicy(objective, base, teacher, rendered.examples, config, world, longest)
-    return _Loaded(base, identity.digest(config.model), objective, rendered, taught, dev, sharded, source)
+        rows = [row for row in found.train if isinstance(row, Example)]
+        teacher.require_same_tokens(base.tokenizer, [base.tokenizer.decode(rows[0].ids)])  # with the template's marks
+        source = OnPolicy(objective, base, teacher, rows, config, world, longest)
+    return _Loaded(base, identity.digest(config.model), objective, found, sharded, source)
 
 
 def _teacher(address: TeacherAddress) -> Teacher:
@@ -185,13 +172,15 @@ def _longest(base: Base, config: RunConfig, teacher: Teacher | None) -> int:
     return longest if teacher is None or teacher.longest is None else min(longest, teacher.longest)
 
 
-def _render(base: Base, data: Dataset, config: RunConfig, most: int) -> tuple[Rendered, list[Example]]:
-    cut = config.batching.too_long == "cut"
-    renderer = Renderer(base.tokenizer, base.stop_ids)
-    dev = renderer.rows(data.splits.get("dev") or [], most, cut=cut).examples
-    if config.training.patience is not None and not dev:
-        raise BadInput(f"--patience: {data.path} has no split dev to look at; give the recipe a `dev` file")
-    return renderer.rows(data.split("train"), most, cut=cut), dev
+def _with_reference(loaded: _Loaded, config: RunConfig, world: World) -> tuple[Sequence[Learnt], Sequence[Learnt]]:
+    """What train and dev hold; pairs with what the base says of them, so before any weight is trained or restored."""
+    train_on, dev = loaded.material.train, loaded.material.dev
+    if not isinstance(loaded.objective, PairObjective):
+        return train_on, dev
+    pairs = [pair for pair in (*train_on, *dev) if isinstance(pair, Pair)]
+    say(f"asking the base for the log-probabilities of {len(pairs)} pairs")
+    pairs = with_reference(loaded.objective, pairs, config.batching, world, sharded=loaded.sharded)
+    return pairs[: len(train_on)], pairs[len(train_on) :]
 
 
 def _save(loaded: _Loaded, config: RunConfig, folder: Path, world: World) -> None:
@@ -206,22 +195,15 @@ def _save(loaded: _Loaded, config: RunConfig, folder: Path, world: World) -> Non
     world.by_first(write)
 
 
-def _tell_what_is_missing(rendered: Rendered, rows: int) -> None:
-    for reason, count in rendered.dropped.items():
-        say(f"train: {count} of {rows} rows left out: {reason}")
-    if rendered.cut_rows:
-        lost = f"{rendered.cut_tokens} tokens of answers"
-        say(f"train: {rendered.cut_rows} of {rows} rows cut, {lost} lost; see --max-length")
-
-
 def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
     return {
         "status": "trained",
         "steps": done.step,
         "ended_by": loop.ended_by,
         "best_step": done.best_step,
-        "train_loss": loop.train_loss,
-        "dev_loss": loop.dev_loss,
+        "train_loss": loop.means.get("loss"),
+        "dev_loss": loop.means.get("dev_loss"),
+        "rewards": {name: mean for name, mean in loop.means.items() if "reward" in name},
         "dev_loss_before": done.loss_before,
         "seen": loop.seen(done),
         "train_minutes": (loading_s + done.seconds) / 60,
@@ -231,27 +213,5 @@ def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
     }
 
 
-def _shape(loaded: _Loaded, config: RunConfig) -> dict[str, Any]:
-    """What the rows to learn from are like, in the student's tokens."""
-    rendered, examples = loaded.rendered, loaded.rendered.examples
-    return {
-        "dtype": student.dtype_name(loaded.base.model.dtype),
-        "rows": {"train": len(examples), "dev": len(loaded.dev)},
-        "dropped": rendered.dropped,
-        "soft": loaded.taught.facts(config.loss),
-        "cut": {"rows": rendered.cut_rows, "tokens": rendered.cut_tokens},
-        "longest_answer": max(example.supervised for example in examples),
-        "tokens": {
-            "supervised": sum(example.supervised for example in examples),
-            "total": sum(len(example.ids) for example in examples),
-        },
-        "lengths": {
-            "prompt": _quantiles([len(example.ids) - example.supervised for example in examples]),
-            "answer": _quantiles([example.supervised for example in examples]),
-        },
-    }
-
-
-def _quantiles(values: list[int]) -> list[int]:
-    ordered = sorted(values)
-    return [ordered[round(place / QUANTILES * (len(ordered) - 1))] for place in range(QUANTILES + 1)]
+def _of_material(loaded: _Loaded) -> dict[str, Any]:
+    return {"dtype": student.dtype_name(loaded.base.model.dtype), **loaded.material.facts}

@@ -72,6 +72,7 @@ claiming stored
 token_bytes placing
 alignment rollout
 rendering
+preference
 batching
 collate attention
 losses
@@ -90,7 +91,8 @@ checkpoint
 metrics stopping sound
 sampling
 on_policy
-loop sharding soft_labels
+loop sharding soft_labels reference
+material
 training
 serving
 heldout

@@ -8,7 +8,7 @@ import click
 OF_NOUN = {
     "lora": ("rank",),
     "batching": ("batch_size", "grad_accum", "max_length", "too_long", "packing"),
-    "loss": ("kind", "tail_weight", "temperature", "hard_share", "top", "max_new_tokens"),
+    "loss": ("kind", "tail_weight", "temperature", "hard_share", "top", "max_new_tokens", "beta"),
     "optimiser": ("learning_rate", "weight_decay", "schedule"),
     "training": ("epochs", "max_steps", "max_minutes", "dev_every", "patience", "checkpoint_every", "seed"),
     "compute": ("dtype", "gradient_checkpointing"),
@@ -32,10 +32,11 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--loss",
     "kind",
-    type=click.Choice(["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy"]),
+    type=click.Choice(["auto", "hard", "topk", "bucket", "sampled", "chunks", "reverse", "policy", "dpo"]),
     show_default="auto",
     help="Learn the answers (hard) or the teacher's own probabilities; auto: these where the dataset has any. With "
-    "reverse or policy the student answers the prompts itself, and --teacher scores that.",
+    "reverse or policy the student answers the prompts itself, and --teacher scores that. dpo learns from pairs of a "
+    "better and a worse answer.",
 )
 @click.option("--teacher", metavar="URL", help="Server that scores what the student samples: vLLM, finetune serve.")
 @click.option("--teacher-model", metavar="NAME", show_default="its only one", help="Of the server's models.")
@@ -49,6 +50,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--top", type=POSITIVE, show_default="all, 20 with reverse", help="Take so many of the tokens a teacher lists."
 )
+@click.option("--beta", type=ABOVE_0, show_default="0.1", help="With dpo: the larger, the nearer to the base.")
 @click.option("--rank", type=POSITIVE, show_default="16", help="Of the adapters; alpha is twice the rank.")
 @click.option("--epochs", type=POSITIVE, show_default="2", help="Passes over the train split.")
 @click.option("--max-steps", type=POSITIVE, help="End after so many optimiser steps.")
@@ -59,7 +61,7 @@ ABOVE_0 = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--patience", type=POSITIVE, help="End after so many looks at dev without a better loss, with the best.")
 @click.option("--dev-every", type=POSITIVE, show_default="each epoch", help="Steps between looks at dev.")
-@click.option("--learning-rate", type=ABOVE_0, show_default="1e-3, full 2e-5", help="Its peak.")
+@click.option("--learning-rate", type=ABOVE_0, show_default="1e-3, full 2e-5; dpo 5e-5, 1e-6", help="Its peak.")
 @click.option(
     "--schedule", type=click.Choice(["cosine", "linear", "constant"]), show_default="cosine", help="After it."
 )

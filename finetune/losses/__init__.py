@@ -13,12 +13,14 @@ from finetune.losses.fused import (
 )
 from finetune.losses.on_policy import fused_policy_gradient, fused_reverse_bucket, policy_gradient, reverse_bucket
 from finetune.losses.plain import bucket, bucket_sampled, hard, tempered, topk_renormalised
+from finetune.losses.preference import dpo, margins
 from finetune.losses.shifting import supervised
 
 __all__ = [
     "bucket",
     "bucket_sampled",
     "chunk_likelihood",
+    "dpo",
     "fused",
     "fused_bucket",
     "fused_bucket_sampled",
@@ -29,6 +31,7 @@ __all__ = [
     "fused_tempered",
     "fused_topk_renormalised",
     "hard",
+    "margins",
     "policy_gradient",
     "reverse_bucket",
     "size_of",

@@ -193,4 +193,5 @@ def _losses(found: Comparison) -> Chart | None:
         for line in figures.loss_series(run)
         if line.name == "train"
     ]
-    return lines("chart-loss", "Loss on train", ("optimiser step", figures.LOSS), series) if series else None
+    axes = "optimiser step", figures.loss_axis(found.runs)
+    return lines("chart-loss", "Loss on train", axes, series) if series else None

@@ -12,7 +12,6 @@ from finetune.reporting.words import minutes, percent, plain, title
 NAMES = SCORES, CURVES, LENGTHS, TIME = ("Scores", "Loss while training", "Lengths", "Time")
 SPENDING = "Spending while collecting"
 """Drawn where anything was spent."""
-LOSS = "loss, nats per supervised token"
 _LOW, _LOWER, _MIDDLE, _UPPER, _HIGH = 0, 5, 10, 15, 20
 """Places of the minimum, quartiles and maximum among quantiles 5 % apart."""
 _MOST_DEV_MARKS = 60
@@ -32,7 +31,13 @@ def loss(run: Run) -> Chart | None:
     count = sum(1 for line in run.metrics if "loss" in line or "dev_loss" in line)
     missing = count - sum(len(line.points) for line in series)
     note = f"{missing} values were not finite and are left out." if missing else ""
-    return lines("chart-loss", CURVES, ("optimiser step", LOSS), series, note)
+    return lines("chart-loss", CURVES, ("optimiser step", loss_axis([run])), series, note)
+
+
+def loss_axis(found: Sequence[Run]) -> str:
+    """What the loss of some runs is counted in: of pairs of answers it is another."""
+    units = {"pair" if run.config.get("loss.kind") == "dpo" else "supervised token" for run in found}
+    return f"loss, nats per {' or '.join(sorted(units))}"
 
 
 def loss_series(run: Run) -> Iterator[Series]:

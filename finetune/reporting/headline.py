@@ -69,7 +69,7 @@ def _dev(report: Report) -> str | None:
     if before is None or (after is not None and after <= before):
         return None
     now = "no number any more" if after is None else f"{after:.3g}"
-    losses = f"the loss was {before:.3g} before and is {now} after (nats per token; lower is better)"
+    losses = f"the loss was {before:.3g} before and is {now} after (in nats; lower is better)"
     return f"Training made it worse on the dev split: {losses}. Try a lower learning rate, fewer epochs or more rows."
 
 

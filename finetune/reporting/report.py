@@ -147,7 +147,7 @@ class RunNotes(_Part):
     """Which run the numbers are of, and whether training did it good."""
 
     steps: int | None = None
-    dev_loss_before: float | None = None  # nats per supervised token, of the base
+    dev_loss_before: float | None = None  # nats per supervised token, or per pair, of the base
     dev_loss: float | None = None
 
 

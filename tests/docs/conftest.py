@@ -21,14 +21,15 @@ from toys import make_llama
 
 @pytest.fixture(scope="session")
 def workplace_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Holds `tiny`, a base model, and recipes at runs/orders and runs/extract-orders; nothing is collected yet."""
+    """Holds `tiny`, a base model, and recipes at runs/orders, …/extract-orders and …/pairs; nothing is collected."""
     folder = tmp_path_factory.mktemp("workplace")
     make_llama(folder / "tiny")  # stands for every base that a page names
     patch = pytest.MonkeyPatch()
     patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "datasets-cache")
-    with serving(Provider(answer=lambda body: workplace.answer(last_line(body)))) as provider:
+    with serving(Provider(answer=lambda body: workplace.answer(last_line(body), body.get("seed", 0)))) as provider:
         for name in ("orders", "extract-orders"):
             workplace.make_recipe(folder / "runs" / name, provider)
+        workplace.make_recipe(folder / "runs" / "pairs", provider, pairs=True)
         yield folder
     patch.undo()
 

@@ -15,6 +15,7 @@ ALREADY = (
     "harvester collect runs/orders",
     "harvester export runs/orders runs/orders/dataset",
     "harvester export runs/orders archive/orders",
+    "harvester collect runs/pairs",
     "finetune train runs/orders/dataset --out runs/orders/student",
     "finetune train runs/orders/dataset --out runs/orders/qwen",
 )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pages
 import pytest
@@ -17,8 +18,8 @@ MAINS = {"harvester": harvester, "finetune": finetune}
 SEEDS = {"seeds": 12, "dev": 4, "heldout": 8}
 
 
-def make_recipe(folder: Path, provider: Provider) -> None:
-    """A recipe with all three splits; one answer of train is rejected."""
+def make_recipe(folder: Path, provider: Provider, *, pairs: bool = False) -> None:
+    """A recipe with all three splits; one answer of train is rejected, of `pairs` every second sample."""
     folder.mkdir(parents=True)
     for name, count in SEEDS.items():
         lines = [
@@ -27,20 +28,24 @@ def make_recipe(folder: Path, provider: Provider) -> None:
         ]
         (folder / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines))
     (folder / "answer.j2").write_text("Repeat as JSON:\n{{ text }}\n")
-    recipe = {
+    recipe: dict[str, Any] = {
         "name": folder.name,
         "teacher": {"base_url": provider.url, "model": "toy-1", "local": True, "sampling": {"max_tokens": 50}},
         "steps": [{"name": "answer", "prompt": "answer.j2", "verify": {"json_schema": {"type": "object"}}}],
         "student": {"prompt": "answer.j2", "instruction": "Answer with JSON."},
         "terms": {"teacher": {"license": "Apache-2.0"}},
     }
+    if pairs:
+        recipe["teacher"]["sampling"]["seed"] = 0  # the provider is told it with the sample's number added
+        recipe["steps"][0]["samples"] = 2
+        recipe["export"] = {"preference": True}
     splits = {name: {"path": f"{name}.jsonl", "license": "CC0-1.0"} for name in SEEDS}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | splits))
 
 
-def answer(text: str) -> str:
-    """What the stand-in says to a prompt's last line."""
-    return "prose" if text == "seeds 3" else json.dumps({"said": text})
+def answer(text: str, sample: int) -> str:
+    """What the stand-in says to a prompt's last line, the first time and after that."""
+    return "prose" if sample or text == "seeds 3" else json.dumps({"said": text})
 
 
 def run(words: list[str], model: Path) -> None:

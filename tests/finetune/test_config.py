@@ -35,3 +35,31 @@ def test_missing_and_broken_config_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(BadInput, match=r"config\.json: .*JSON"):
         read_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"loss": {"kind": "dpo", "hard_share": 0.5}}, r"loss: dpo learns from pairs: give no --hard-share"),
+        ({"loss": {"kind": "dpo", "top": 5}}, "dpo learns from pairs"),
+        ({"loss": {"kind": "dpo", "temperature": 2.0}}, "a temperature is for the loss `bucket`"),
+        ({"loss": {"kind": "dpo", "tail_weight": 0.5}}, "tail_weight is for the loss `sampled`"),
+        ({"loss": {"kind": "dpo", "beta": 0}}, r"loss\.beta: Input should be greater than 0"),
+        ({"loss": {"beta": 0.2}}, "beta is for the loss `dpo`; give --loss dpo or no --beta"),
+        ({"loss": {"kind": "dpo"}, "batching": {"too_long": "cut"}}, "dpo compares whole answers: give no --too-long"),
+    ],
+    ids=str,
+)
+def test_what_pairs_have_no_use_for_is_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        make_config(fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "rate"),
+    [("auto", "lora", 1e-3), ("auto", "full", 2e-5), ("dpo", "dora", 5e-5), ("dpo", "full", 1e-6)],
+)
+def test_the_learning_rate_is_the_method_s_and_the_loss_s(kind: str, method: str, rate: float) -> None:
+    assert make_config({"loss": {"kind": kind}, "method": method}).learning_rate == rate
+    stated = {"loss": {"kind": kind}, "method": method, "optimiser": {"learning_rate": 0.5}}
+    assert make_config(stated).learning_rate == 0.5

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from toys import make_row, make_told_row, write_dataset
+from toys import make_pair, make_row, make_told_row, write_dataset, write_pairs
 
 from finetune import checkpoint, runs, stored
 from finetune.distributed import World
@@ -230,6 +230,25 @@ def test_one_process_is_the_plain_case() -> None:
     world = World()
     assert world.first
     assert world.by_first(lambda: 3) == 3
-    assert world.total(2.5) == 2.5
+    assert world.total(2.5) == [2.5]
     assert world.most(1.0, 2) == [1.0, 2]
     assert [tensor.tolist() for tensor in world.gathered(torch.tensor([1]))] == [[1]]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_two_processes_prefer_as_one(method: str, toy_dataset: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    pairs = [make_pair(n, prompt=f"ask {n}", chosen="y" * (1 + n % 3), rejected="no" * (1 + n % 5)) for n in range(13)]
+    write_pairs(toy_dataset, {"train": pairs, "dev": pairs[:3]})
+    settings = (*SETTINGS, "--model", tiny_folder, "--method", method, "--learning-rate", 0.003, "--loss", "dpo")
+    for processes in (1, 2):
+        done = train(processes, toy_dataset, "--out", tmp_path / str(processes), *settings)
+        assert done.returncode == 0, done.stderr
+    one, two = curve(tmp_path / "1"), curve(tmp_path / "2")
+    assert len(one) == len(two) == 6 + 3  # steps of 6, 6 and 1 pairs, where one process has none
+    for mine, theirs in zip(one, two, strict=True):
+        for line in (mine, theirs):  # before the first update no reward is larger but by rounding
+            line.pop("reward_accuracy" if line["step"] == 1 else "dev_reward_accuracy" if line["step"] == 0 else "", 0)
+        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+    weights = student(tmp_path / "2")
+    for name, weight in student(tmp_path / "1").items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-4)

@@ -17,6 +17,7 @@ import transformers
 from tokenizers import decoders, models, pre_tokenizers
 
 from finetune.data import CONTRACT
+from harvester.exporting.preference import PAIRS as EXPORTED_PAIRS
 from harvester.records import Json
 
 Command = Callable[..., tuple[int, str, str]]
@@ -141,3 +142,22 @@ def write_dataset(
     }
     (folder / "harvester.json").write_text(json.dumps(notes))
     return folder
+
+
+def make_pair(number: int, *, prompt: str = "question", chosen: str = "good", rejected: str = "bad") -> dict[str, Any]:
+    """A line of the config `preference`."""
+    said = {"prompt": [{"role": "user", "content": prompt}]}
+    said |= {
+        name: [{"role": "assistant", "content": text}] for name, text in (("chosen", chosen), ("rejected", rejected))
+    }
+    ids = {"row_id_chosen": f"row{number}-0", "row_id_rejected": f"row{number}-1", "seed_id": f"seed{number}"}
+    return dict.fromkeys(EXPORTED_PAIRS.names) | said | ids | {"seed": "{}", "recipe": "toy"}
+
+
+def write_pairs(dataset: Path, splits: dict[str, list[dict[str, Any]]], *, schema: pa.Schema = EXPORTED_PAIRS) -> Path:
+    """Puts pairs beside a dataset's rows, as `harvester export` does."""
+    (dataset / "preference").mkdir()
+    for split, pairs in splits.items():
+        table = pa.Table.from_pylist(pairs, schema=schema)
+        pq.write_table(table, dataset / "preference" / f"{split}-00000-of-00001.parquet")
+    return dataset
