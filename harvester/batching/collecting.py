@@ -1,6 +1,7 @@
 """`collect --batch`: what is open goes to the providers in files; what comes back is taken in as it comes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -109,13 +110,15 @@ class _Collecting:
             retry_failed=options.retry_failed,
         )  # fmt: skip
         store.end_run(self._run_id, outcome=DONE)  # each harvest is a run of its own
-        self.progress = Progress(self._recipe.name, store.count_pending(flow.plan_id))
+        self.progress = Progress(self._recipe.name, 0)
+        self._started = time.monotonic()
         self._sender = Sender(store, plan_id=flow.plan_id, recipe=self._recipe.name, run_id=self._run_id, sleep=sleep)
         self._harvester = Harvester(store, flow, self.progress, self._say)
         self._left = 2**63 if options.limit is None else options.limit
         self._made_nusd = 0  # worst case of what this call has made
         self._patience = Patience()
         self._budget_spent: str | None = None
+        self._too_large: set[str] = set()  # teachers of which that was said
 
     async def run(self, *, wait: bool) -> Result:
         main, interrupted = asyncio.current_task(), False
@@ -138,8 +141,8 @@ class _Collecting:
                 error.progress = self.progress
                 raise
             finally:
-                self.progress.spent_usd = usd(self._store.spent_nusd())
-        return Result(self.progress, waiting_in_batches(self._store, self._flow.plan_id))
+                waiting = self._count()
+        return Result(self.progress, waiting)
 
     async def _go_on(self, *, wait: bool) -> None:
         for batch in self._live():
@@ -164,7 +167,7 @@ class _Collecting:
             while self._left > 0:
                 batch = self._sender.write_down(to, left_nusd=self._left_nusd(to), limit=self._left)
                 if batch is None:
-                    self._note_budget(to)
+                    self._note_what_is_left(to)
                     break
                 made = True
                 self._left -= batch.requests
@@ -182,8 +185,13 @@ class _Collecting:
         gone = [cap.spent_nusd if cap.field != "budget.run_usd" else self._made_nusd for cap in every]
         return min((cap.limit_nusd - spent for cap, spent in zip(every, gone, strict=True)), default=None)
 
-    def _note_budget(self, to: Addressee) -> None:
+    def _note_what_is_left(self, to: Addressee) -> None:
         if self._store.pending(self._flow.plan_id, after=0, limit=1, teacher=to.name):
+            if self._left_nusd(to) is None:
+                if to.name not in self._too_large:
+                    self._say(f"{to.name}: what is larger than a batch's file may be is left to `collect`, one by one")
+                self._too_large.add(to.name)
+                return
             self._budget_spent = (
                 f"budget: what is left does not pay for the worst case of another request to {to.name}; raise it"
                 f" (budget.usd or --budget, budget.run_usd, {to.name}.budget_usd) or wait for batches, and run again"
@@ -252,10 +260,19 @@ class _Collecting:
         return f"{waits}; take them in with: {self._recipe.how_to_collect} --batch"
 
     def _report(self) -> None:
-        self.progress.spent_usd = usd(self._store.spent_nusd())
-        self.progress.waiting = {"batch": waiting_in_batches(self._store, self._flow.plan_id)}
+        self._count()
         if self._options.report:
             self._options.report(self.progress)
+
+    def _count(self) -> int:
+        """Bring the progress up to date; returns how many requests wait in batches."""
+        progress, waiting = self.progress, waiting_in_batches(self._store, self._flow.plan_id)
+        progress.spent_usd = usd(self._store.spent_nusd())
+        progress.seconds = time.monotonic() - self._started
+        progress.waiting = {"batch": waiting} if waiting else {}
+        left = min(self._left, self._store.count_pending(self._flow.plan_id))
+        progress.to_ask = progress.answered + progress.failed + waiting + left
+        return waiting
 
 
 def _harvested(batch: Batch, status: str, harvest: Harvest) -> str:

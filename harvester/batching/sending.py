@@ -10,7 +10,7 @@ from typing import IO
 from sqlalchemy import Connection
 
 from harvester.batching.addressing import Addressee
-from harvester.batching.api import Refused, Told
+from harvester.batching.api import Refused, Told, Unavailable
 from harvester.batching.lines import request_line
 from harvester.budget import worst_case_nusd
 from harvester.errors import StoreUnusable
@@ -40,15 +40,21 @@ class Sender:
         self._sleep = sleep
 
     def write_down(self, to: Addressee, *, left_nusd: int | None, limit: int) -> Batch | None:
-        """Take open requests for one file, as many as it, `left_nusd` and `limit` allow; None where there are none."""
+        """Take open requests for one file, as many as it, `left_nusd` and `limit` allow; None where there are none.
+
+        A request that is larger than any file may be stays open, for who asks without batches.
+        """
+        most_bytes = to.terms.megabytes * 10**6
         request_ids: list[int] = []
         size = worst_nusd = 0
         hashed = hashlib.sha256()
         for pending, line in self._lines(to):
+            if len(line) > most_bytes:
+                continue
             cost_nusd = worst_case_nusd(to.price, pending.body)
             if left_nusd is not None and worst_nusd + cost_nusd > left_nusd:
                 break
-            if len(request_ids) >= min(limit, to.terms.requests) or size + len(line) > to.terms.megabytes * 10**6:
+            if len(request_ids) >= min(limit, to.terms.requests) or size + len(line) > most_bytes:
                 break
             request_ids.append(pending.request_id)
             size, worst_nusd = size + len(line), worst_nusd + cost_nusd
@@ -84,35 +90,36 @@ class Sender:
             StoreUnusable: the requests are not those that were written down.
         """
         file_id, told = batch.file_id, None
-        try:
-            if file_id is None:
-                with self._file(batch) as file:
-                    file_id = await to.api.upload(f"harvester-{batch.token}.jsonl", file)
-                self._note(batch, file_id=file_id)
-            else:  # an earlier run may have made the batch, and not have lived to hear of it
-                told = await self._find(batch, file_id, to)
-        except Refused as error:
-            if batch.file_id is None:
-                self._refused(batch, error)
-            raise
+        if file_id is not None:  # an earlier run may have made the batch, and not have lived to hear of it
+            told = await self._find(batch, file_id, to)
         if told is None:
             try:
+                file_id = file_id or await self._upload(batch, to)
                 told = await to.api.create(file_id, batch.token, to.terms.window)
             except Refused as error:
-                self._refused(batch, error)
+                result = {"refused": str(error)}
+                self._store.apply_with([], lambda connection: batches.end(connection, batch.id, result))
                 raise
         self._note(batch, batch_id=told.batch_id, status=told.status)
         return self._batch(batch.id)
 
-    async def _find(self, batch: Batch, file_id: str, to: Addressee) -> Told | None:
-        if found := await to.api.find(file_id, batch.token):
-            return found
-        await self._sleep(LOOK_AGAIN_S)
-        return await to.api.find(file_id, batch.token)
+    async def _upload(self, batch: Batch, to: Addressee) -> str:
+        with self._file(batch) as file:
+            file_id = await to.api.upload(f"harvester-{batch.token}.jsonl", file)
+        self._note(batch, file_id=file_id)
+        return file_id
 
-    def _refused(self, batch: Batch, error: Refused) -> None:
-        result = {"refused": str(error)}
-        self._store.apply_with([], lambda connection: batches.end(connection, batch.id, result))
+    async def _find(self, batch: Batch, file_id: str, to: Addressee) -> Told | None:
+        try:
+            if found := await to.api.find(file_id, batch.token):
+                return found
+            await self._sleep(LOOK_AGAIN_S)
+            return await to.api.find(file_id, batch.token)
+        except Refused as error:  # as little as it says, the batch may be there
+            raise Unavailable(
+                f"{error}; so whether batch {batch.name} was made cannot be seen: look at the provider's own pages, and"
+                f" only if it is not there: harvester batch cancel {batch.name} --forget"
+            ) from None
 
     def _note(self, batch: Batch, **said: str) -> None:
         self._store.apply_with([], lambda connection: batches.note(connection, batch.id, **said))

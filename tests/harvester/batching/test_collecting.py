@@ -11,6 +11,7 @@ from harvester.batching.collecting import Result
 from harvester.collecting import Options
 from harvester.collecting import collect as collect_online
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
+from harvester.profiles import BatchTerms
 from harvester.recipe import Recipe
 from harvester.status import status
 from harvester.tracing import trace
@@ -78,8 +79,6 @@ def test_what_was_made_without_waiting_is_taken_in_by_the_next_call(
 def test_files_are_split_by_the_providers_limits(
     collect: Collect, batches: BatchProvider, monkeypatch: Any, stored: Stored
 ) -> None:
-    from harvester.profiles import BatchTerms
-
     monkeypatch.setattr("harvester.batching.addressing.batch_terms", lambda *_: BatchTerms(requests=4))
     collect()
     assert [one.total for one in batches.batches] == [4, 4, 2]
@@ -201,3 +200,33 @@ def test_the_embedded_teacher_and_accept_are_refused(collect: Collect, batch_fol
     batch_folder.save()
     with pytest.raises(BadInput, match="no Batch API"):
         collect()
+
+
+def test_a_request_larger_than_a_file_is_left_to_others(
+    collect: Collect, batch_folder: Any, batches: BatchProvider, stored: Stored
+) -> None:
+    batch_folder.data["teacher"]["provider"] = "together"
+    batch_folder.seeds("train.jsonl", ["seed 1", "x" * 2_000_000, "seed 2"])
+    batch_folder.save()
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harvester.batching.addressing.batch_terms", lambda *_: BatchTerms(megabytes=1))
+        assert collect(say=said.append).progress.answered == 2
+    assert any("larger than a batch's file" in line for line in said)
+    assert stored("SELECT state, count(*) FROM requests GROUP BY state") == [("answered", 2), ("pending", 1)]
+
+
+def test_a_provider_that_does_not_list_its_batches_is_not_sent_another_one(
+    collect: Collect, batches: BatchProvider, stored: Stored
+) -> None:
+    batches.cut = lambda call, _: call == "create"
+    batches.refuse = lambda call, _: (404, {}, b"{}") if call == "list" else None
+    with pytest.raises(TeacherUnusable, match="whether a batch was made cannot be seen"):
+        collect()
+    with pytest.raises(TeacherUnusable, match=r"only if it is not there: harvester batch cancel \w{8} --forget"):
+        collect()
+    assert len(batches.batches) == 1
+    assert stored("SELECT count(*) FROM batched") == [(10,)]
+    batches.refuse = lambda _call, _number: None
+    assert collect().progress.answered == 10
+    assert len(batches.batches) == 1
