@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import IO, Final, TypeVar, cast
 
 import httpx
 import openai
 from httpx_aiohttp import AiohttpTransport
 
+from harvester.batching import told
 from harvester.batching.guarded import Guarded
+from harvester.batching.told import Told
 from harvester.errors import TeacherUnusable
 from harvester.recipe import Teacher
 from harvester.records import printable
 from harvester.retry import FIRST_BACKOFF_S, MAX_BACKOFF_S, RETRIED_STATUSES, GiveUp, Received, Retry, decide
 from harvester.teachers.openai_compat import HIDDEN, LEAST_KEY, Access, connections
-
-if TYPE_CHECKING:
-    from openai.types import Batch
 
 T = TypeVar("T")
 
@@ -32,24 +30,6 @@ CALL_TIMEOUT_S, FILE_TIMEOUT_S = 120.0, 3600.0
 TIMEOUT = httpx.Timeout(CALL_TIMEOUT_S, connect=30.0)
 LISTED, MOST_PAGES = 100, 1000
 NO_KEY = "none"
-MOST_PROBLEMS = 3
-
-ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-"""States of a batch in which nothing more is done for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a provider says of a batch."""
-
-    batch_id: str
-    status: str
-    output_file_id: str | None = None
-    error_file_id: str | None = None
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    problem: str = ""  # why it failed as a whole
 
 
 class Refused(TeacherUnusable):
@@ -84,7 +64,7 @@ class BatchAPI:
         async def attempt() -> str:
             file.seek(0)
             made = await self._sdk.files.create(file=(name, file, "application/jsonl"), purpose="batch")
-            return _identified(made)
+            return told.identified(made)
 
         return await self._call(attempt, FILE_TIMEOUT_S)
 
@@ -107,7 +87,7 @@ class BatchAPI:
                 completion_window=window,  # type: ignore[arg-type]  # some providers have another one
                 metadata={METADATA: token},
             )
-            return _told(made)
+            return told.read(made)
 
         return await self._call(attempt)
 
@@ -134,7 +114,7 @@ class BatchAPI:
         for _ in range(MOST_PAGES):
             for batch in page.data or []:
                 if batch.input_file_id == file_id or (batch.metadata or {}).get(METADATA) == token:
-                    return _told(batch)
+                    return told.read(batch)
             if not page.has_next_page():
                 return None
             page = await page.get_next_page()
@@ -148,7 +128,7 @@ class BatchAPI:
         """
 
         async def attempt() -> Told:
-            return _told(await self._sdk.batches.retrieve(batch_id))
+            return told.read(await self._sdk.batches.retrieve(batch_id))
 
         return await self._call(attempt)
 
@@ -160,7 +140,7 @@ class BatchAPI:
         """
 
         async def attempt() -> Told:
-            return _told(await self._sdk.batches.cancel(batch_id))
+            return told.read(await self._sdk.batches.cancel(batch_id))
 
         return await self._call(attempt)
 
@@ -236,37 +216,3 @@ async def connected(
             http_client=client,  # type: ignore[arg-type]  # it takes clients of httpx as well as of httpx2
         )
         yield BatchAPI(sdk, name=name, key=given.key, sleep=sleep)
-
-
-def _identified(made: Any) -> str:
-    identity = getattr(made, "id", None)
-    if not isinstance(identity, str) or not identity:
-        raise ValueError("no id")
-    return identity
-
-
-def _told(batch: "Batch") -> Told:
-    """What an answer says; whatever it lacks is left at nothing.
-
-    Raises:
-        ValueError: it is no batch.
-    """
-    status = getattr(batch, "status", None)
-    if not isinstance(status, str):
-        raise ValueError("no status")  # noqa: TRY004 - a reply's fault, as `_identified` has it
-    counts = batch.request_counts
-    problems = [printable(one.message or one.code or "") for one in (batch.errors and batch.errors.data) or []]
-    return Told(
-        batch_id=_identified(batch),
-        status=status.lower(),
-        output_file_id=batch.output_file_id or None,
-        error_file_id=batch.error_file_id or None,
-        total=_count(counts and counts.total),
-        completed=_count(counts and counts.completed),
-        failed=_count(counts and counts.failed),
-        problem="; ".join(filter(None, problems[:MOST_PROBLEMS])),
-    )
-
-
-def _count(said: Any) -> int:
-    return said if isinstance(said, int) and said > 0 else 0

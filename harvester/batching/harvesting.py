@@ -9,9 +9,10 @@ from typing import IO
 from sqlalchemy import Connection
 
 from harvester.batching.addressing import Addressee
-from harvester.batching.api import Told, Unavailable
+from harvester.batching.api import Unavailable
 from harvester.batching.lines import Failed
 from harvester.batching.reconciling import Reconciliation, Settled, lines_of
+from harvester.batching.told import Told
 from harvester.budget import cost_nusd, worst_case_nusd
 from harvester.flowing import Flow
 from harvester.following import Following

@@ -10,8 +10,9 @@ from typing import IO
 from sqlalchemy import Connection
 
 from harvester.batching.addressing import Addressee
-from harvester.batching.api import Refused, Told, Unavailable
+from harvester.batching.api import Refused, Unavailable
 from harvester.batching.lines import request_line
+from harvester.batching.told import Told
 from harvester.budget import worst_case_nusd
 from harvester.errors import StoreUnusable
 from harvester.store import StoreWriter, batches

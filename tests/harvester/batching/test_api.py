@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harvester.batching import api
-from harvester.batching.api import BatchAPI, Refused, Told, Unavailable, connected
+from harvester.batching.api import BatchAPI, Refused, Unavailable, connected
+from harvester.batching.told import Told
 from harvester.recipe import Teacher
 from harvester.teachers.openai_compat import Access
 
