@@ -54,7 +54,7 @@ format: .venv/installed
 reference: .venv/installed
 	$(BIN)/python docs/make_reference.py
 
-# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about an hour.
+# Ratios in one run on one machine; benchmarks/LOG.md says how to read them. Best on a quiet machine, about two hours.
 bench: .venv/installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/collect_overhead.py
@@ -65,6 +65,8 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/export_speed.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/head_and_loss.py
+	$(BIN)/python benchmarks/soft_labels.py --arms hard topk bucket sampled --seeds 0 1
 
 clean:
 	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,114 @@
+"""The datasets and the student of soft_labels.py: collected and exported by Harvester itself, made once in a folder.
+
+- `prose`: short free prose, sampled from the teacher's own distribution; what is not among 20 tokens has probability.
+- `records`: a line of text rewritten as JSON; less is left outside the list.
+
+Nothing looks at the answers and nothing is picked, so that the loss `sampled` may learn of the tail.
+"""
+
+import json
+import random
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from measuring import harvester, run_measured
+
+TRAIN, TEST = 260, 60  # prompts
+LAYERS = 15  # of the student's 30
+SAMPLING = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "logprobs": 20, "max_tokens": 128}
+FORMS = (
+    "Write two short sentences about {}.", "In one sentence, what is {} like?", "Give one tip about {}.",
+    "Begin a story about {} with a single sentence.", "Say in a few words why {} matters.",
+    "Describe {} to a child in one or two sentences.", "Write one line of a letter about {}.",
+    "What could go wrong with {}? Answer in one sentence.",
+)  # fmt: skip
+SUBJECTS = (
+    "a harbour at dawn", "baking bread", "a lost umbrella", "the first snow", "an old map", "keeping bees",
+    "a tax form", "glaciers", "a night train", "learning chess", "the village well", "a broken clock", "spring rain",
+    "moving house", "a lighthouse", "growing tomatoes", "a library card", "the desert", "riding a bicycle",
+    "a street market", "volcanoes", "a school play", "repairing shoes", "the moon", "a stray cat", "long meetings",
+    "a river ferry", "the alphabet", "a birthday cake", "owls", "a power cut", "mountain huts", "painting a fence",
+    "a secret garden", "the tide", "a noisy neighbour", "tea", "an airport at night", "folk songs", "a new job",
+)  # fmt: skip
+NAMES = (
+    "Anna", "Boris", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana", "Ivo", "Jana", "Karim", "Lena", "Musa", "Nora",
+    "Omar", "Petra",
+)  # fmt: skip
+CITIES = "Oslo", "Lima", "Cairo", "Kyoto", "Porto", "Quito", "Riga", "Sofia", "Tunis", "Turin", "Vienna", "Zagreb"
+JOBS = "baker", "nurse", "pilot", "tailor", "teacher", "welder", "farmer", "singer", "lawyer", "plumber"
+RECORD = """Rewrite the line as JSON.
+Line: Tom is a painter in Bonn, aged 41.
+JSON: {"name": "Tom", "job": "painter", "city": "Bonn", "age": 41}
+Line: Mia is a driver in Perth, aged 28.
+JSON: {"name": "Mia", "job": "driver", "city": "Perth", "age": 28}
+Line: %s
+JSON:"""
+
+
+def prompts(name: str) -> list[str]:
+    """Distinct prompts, in an order that does not depend on the machine."""
+    random_ = random.Random(f"soft labels/{name}")  # noqa: S311 - prompts, not secrets
+    if name == "prose":
+        found = [form.format(subject) for form, subject in product(FORMS, SUBJECTS)]
+    else:
+        people = random_.sample([*product(NAMES, JOBS, CITIES)], TRAIN + TEST)
+        lines = [f"{who} is a {job} in {city}, aged {random_.randint(18, 80)}." for who, job, city in people]
+        found = [RECORD % line for line in lines]
+    random_.shuffle(found)
+    return found
+
+
+def dataset(keep: Path, name: str) -> Path:
+    """The dataset's folder; collected where it is not there yet, and gone on with where that was interrupted."""
+    recipe, folder = keep / name, keep / name / "dataset"
+    if not (folder / "harvester.json").exists():
+        write_recipe(recipe, name)
+        run_measured(harvester("collect", recipe, "--json"))
+        run_measured(harvester("export", recipe, folder, "--unfiltered", "--json"))
+    return folder
+
+
+def write_recipe(folder: Path, name: str) -> None:
+    """A recipe that asks the embedded teacher once per prompt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = prompts(name)
+    for file, texts in {"train": found[:TRAIN], "heldout": found[TRAIN : TRAIN + TEST]}.items():
+        lines = [json.dumps({"text": text}) + "\n" for text in texts]
+        (folder / f"{file}.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / "answer.j2").write_text("{{ text }}", encoding="utf-8")
+    recipe: dict[str, Any] = {
+        "name": f"soft-labels-{name}",
+        "teacher": {
+            "base_url": "embedded", "model": "smollm2-135m-instruct", "limits": {"concurrency": 4},
+            "sampling": SAMPLING,
+        },
+        "seeds": {"path": "train.jsonl", "license": "CC0-1.0"},
+        "steps": [{"name": "answer", "prompt": "answer.j2"}],
+        "student": {"prompt": "answer.j2"},
+        "heldout": {"path": "heldout.jsonl"},
+    }  # fmt: skip
+    (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
+
+
+def student(keep: Path) -> Path:
+    """The student's folder: the teacher's weights without the upper half of its layers."""
+    folder = keep / "student"
+    if not folder.exists():
+        from finetune.embedded import embedded_folder  # noqa: PLC0415 - --help needs none of it
+
+        cut_layers(embedded_folder(), folder)
+    return folder
+
+
+def cut_layers(source: Path, folder: Path) -> None:
+    """Saves the model in `source` with its first layers alone."""
+    import transformers  # noqa: PLC0415 - --help needs none of it
+
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(source)
+    model.model.layers = model.model.layers[:LAYERS]
+    model.config.num_hidden_layers = LAYERS
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = model.config.layer_types[:LAYERS]
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(folder)

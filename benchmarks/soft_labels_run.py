@@ -1,0 +1,97 @@
+"""One run of soft_labels.py in a process of its own: train, then measure on the held-out rows; a JSON line.
+
+Everything is per held-out row, a mean over its tokens, given the teacher's own answer up to each of them: the
+cross-entropy with the answer, how often the likeliest token is the teacher's likeliest, and the full divergence
+KL(p‖q) over all tokens; p is the teacher's by transformers in float32, from the weights that answered by llama.cpp.
+"""
+
+# ruff: noqa: N806 - shape suffixes
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finetune.collate import padded
+from finetune.config import EMBEDDED, RunConfig
+from finetune.data import open_dataset
+from finetune.losses import supervised
+from finetune.rendering import Example, Renderer
+from finetune.runs import WEIGHTS
+from finetune.student import Base, hidden_states, load_base, output_head
+from finetune.training import train
+
+SETTINGS = json.loads(sys.argv[1])
+
+
+def held_out(base: Base, max_length: int) -> list[Example]:
+    """The test split, cut as the train split is."""
+    rows = open_dataset(Path(SETTINGS["dataset"])).split("test")
+    return Renderer(base.tokenizer, base.stop_ids).rows(rows, max_length, cut=True).examples
+
+
+@torch.inference_mode()
+def states(base: Base, examples: list[Example]) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the head is given at each supervised token of a row, and those tokens."""
+    for example in examples:
+        batch = padded([example], base.pad_id)
+        yield supervised(hidden_states(base.model, batch), batch.labels_BT)
+
+
+def teacher_states(examples: list[Example]) -> dict[str, Any]:
+    """The teacher's hidden states of each row and its head; computed once, as they are the same for all runs."""
+    path = Path(SETTINGS["teacher"])
+    if not path.exists():
+        base = load_base(EMBEDDED, torch.float32)
+        found = [hidden.clone() for hidden, _ in states(base, examples)]
+        scratch = path.with_suffix(".new")
+        torch.save({"states": found, "head": output_head(base.model).weight.detach()}, scratch)
+        scratch.rename(path)
+    loaded: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
+    return loaded
+
+
+@torch.inference_mode()
+def measured(model: str, max_length: int) -> list[dict[str, float]]:
+    """Each held-out row's measures."""
+    base = load_base(model, torch.float32)
+    examples = held_out(base, max_length)
+    teacher = teacher_states(examples)
+    found = []
+    for (hidden_ND, label_N), hidden_of_teacher in zip(states(base, examples), teacher["states"], strict=True):
+        log_q = output_head(base.model)(hidden_ND).log_softmax(1)
+        log_p = (hidden_of_teacher @ teacher["head"].T).log_softmax(1)
+        found.append(
+            {
+                "ce": -log_q.gather(1, label_N[:, None]).mean().item(),
+                "agreement": (log_q.argmax(1) == log_p.argmax(1)).double().mean().item(),
+                "kl": (log_p.exp() * (log_p - log_q)).sum(1).mean().item(),
+            }
+        )
+    return found
+
+
+def main() -> None:
+    """Print one line."""
+    config = RunConfig.model_validate(SETTINGS["config"])
+    longest = config.batching.max_length or 0
+    if SETTINGS["untrained"]:
+        print(json.dumps({"rows": measured(SETTINGS["untrained"], longest)}))
+        return
+    with tempfile.TemporaryDirectory(dir=SETTINGS["scratch"]) as folder:
+        began = time.monotonic()
+        facts = train(SETTINGS["dataset"], folder, config)
+        minutes = (time.monotonic() - began) / 60
+        rows = measured(f"{folder}/{WEIGHTS}", longest)
+    facts_kept = {"soft": facts.soft, "train_loss": facts.train_loss, "tokens": facts.tokens}
+    print(json.dumps({"rows": rows, "minutes": minutes, **facts_kept}))
+
+
+if __name__ == "__main__":
+    main()
