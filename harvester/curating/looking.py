@@ -9,10 +9,9 @@ import pyarrow as pa
 from harvester.curating.base import Example, RowFilter
 from harvester.curating.spool import batches, candidates_in
 from harvester.errors import BadInput, how_to_install
+from harvester.exporting.deciding import HARMFUL
 from harvester.store.curations import Dropped
 
-HARMFUL = frozenset({"secrets", "personal_data", "decontaminate"})
-"""Filters that also look at rejected answers: an unfiltered export writes those, and must not hold what these find."""
 Found = list[Dropped]
 Executor = Callable[[Sequence[RowFilter], Path], Iterator[Found]]
 """Filters and a finished spool → what the filters found, a list for each batch that they found something in, in the
@@ -42,7 +41,10 @@ def here(filters: Sequence[RowFilter], spool: Path) -> Iterator[Found]:
 
 
 def in_batch(filters: Sequence[RowFilter], batch: pa.RecordBatch) -> Found:
-    """One filter's word against each row of a batch that any of them speaks against."""
+    """One filter's word against each row of a batch that any of them speaks against.
+
+    HARMFUL ones look at rejected answers, too: an unfiltered export writes those, and must not hold what these find.
+    """
     harmful = [one for one in filters if one.name in HARMFUL]
     words = (_word(filters if one.kept else harmful, one.example) for one in candidates_in(batch))
     return [word for word in words if word]

@@ -8,8 +8,8 @@ from harvester.records import Answer, Check, Outcome
 from harvester.verdicts import Verdict
 
 CURATE, PERSON = "curate", "person"
-HARMFUL = frozenset({"secret", "personal_data", "contaminated"})
-"""Curation's reasons for which a row has no place among the rejected answers either."""
+HARMFUL = {"secrets": "secret", "personal_data": "personal_data", "decontaminate": "contaminated"}
+"""Curation's filters, and their reasons, that bar a row from a place among the rejected answers too."""
 REJECTED = f"{PERSON}:rejected"
 _FAILURE = re.compile(r"((?:^|:)failed: [^:]*):.*", re.DOTALL)
 
@@ -34,7 +34,7 @@ def banned(lineage: Lineage, verdict: Verdict | None) -> str | None:
         return None
     if verdict is not None:
         return REJECTED if verdict.kind == "reject" else None
-    return f"{CURATE}:{lineage.row.curated}" if lineage.row.curated in HARMFUL else None
+    return f"{CURATE}:{lineage.row.curated}" if lineage.row.curated in HARMFUL.values() else None
 
 
 def left_out(lineage: Lineage, ban: str | None, *, unfiltered: bool) -> str | None:
