@@ -68,8 +68,8 @@ def test_reverse_bucket_is_a_lower_bound_that_is_nought_only_where_both_agree(se
     listed = logp_NV.topk(k)
     loss_N = reverse_bucket(z_NV, listed.indices, listed.values)
     if logp_NV.gather(1, listed.indices).exp().sum(1).max() < 1 - 1e-6:  # else R is held up, which bounds it lower
-        assert (loss_N >= -1e-12).all()
-    assert (loss_N <= divergence(z_NV, logp_NV) + 1e-12).all()
+        assert (loss_N >= -1e-9).all()
+    assert (loss_N <= divergence(z_NV, logp_NV) + 1e-9).all()  # R is 1 - S: of a small one few digits are left
     assert reverse_bucket(logp_NV, listed.indices, listed.values).abs().max() < 2e-5
 
 
