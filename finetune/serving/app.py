@@ -71,7 +71,10 @@ def _require_host(request: web.Request, bound: str) -> None:
     """
     if bound in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
         return
-    named = urlsplit(f"//{request.host}").hostname or ""
+    try:
+        named = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:  # no name, nor an address
+        named = request.host
     if named not in LOCAL_NAMES | {bound.lower()}:
         raise Refused(f"this server is not {named!r}", status=FORBIDDEN, code="wrong_host")
 

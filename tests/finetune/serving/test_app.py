@@ -57,6 +57,8 @@ async def test_the_model_is_listed(openai: AsyncOpenAI) -> None:
         ("127.0.0.1", "[::1]:5", 200),
         ("127.0.0.1", "evil.example", 403),
         ("127.0.0.1", "127.0.0.1.evil.example:80", 403),
+        ("127.0.0.1", "[", 403),
+        ("127.0.0.1", "[localhost]", 403),
         ("teacher", "teacher:8000", 200),
         ("teacher", "other:8000", 403),
         ("0.0.0.0", "any.example", 200),  # noqa: S104 - its name, not bound to
