@@ -2,7 +2,6 @@
 
 # ruff: noqa: N806 - shape suffixes
 
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,6 +21,8 @@ PROBES = (
     'def f(x): return {"a": [x**2, -1]}  # café, naïve, 漢字',
 )
 """Texts that tokenizers of different families cut differently."""
+LEAST_LOGPROB, ROUNDING = -9999.0, 1e-3
+"""Of a logprob. Servers say the least for a probability of 0, JSON having no infinity; rounding brings some above 0."""
 
 
 class Asks(Protocol):
@@ -132,22 +133,31 @@ class Teacher:
                 listed = _likeliest(entries, top, vocabulary)
                 ids_NK[place, : len(listed)] = [one for _, _, one in listed]
                 logp_NK[place, : len(listed)] = [logprob for _, logprob, _ in listed]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput(
-                f"--teacher {self.url}: its prompt_logprobs lack a token that was asked for, or its logprob; {SERVERS}"
+                f"--teacher {self.url}: its prompt_logprobs lack a token that was asked for, or have an id or a logprob"
+                f" that is none; {SERVERS}"
             ) from error
         return Scores(logp_N, ids_NK, logp_NK)
 
 
 def _likeliest(entries: dict[str, Any], top: int, vocabulary: int) -> list[tuple[int, float, int]]:
     """Rank, logprob and id of those within the rank: the token itself is listed beyond it, and must not count."""
-    ranked = sorted((entry["rank"], -_logprob(entry), int(name)) for name, entry in entries.items())
+    ranked = sorted((entry["rank"], -_logprob(entry), _token(name)) for name, entry in entries.items())
     return [(rank, -least, token) for rank, least, token in ranked if rank <= top and token < vocabulary][:top]
+
+
+def _token(name: str) -> int:
+    """An id, if it is written as ids are: spelt in two ways it would be listed twice."""
+    token = int(name)
+    if token < 0 or str(token) != name:
+        raise ValueError(f"an id of {name}")
+    return token
 
 
 def _logprob(entry: Any) -> float:
     value = float(entry["logprob"])
-    if math.isnan(value) or value > 1e-3:  # noqa: PLR2004 - rounding
+    if not LEAST_LOGPROB <= value <= ROUNDING:  # NaN is not between them
         raise ValueError(f"a logprob of {value}")
     return value
 

@@ -169,6 +169,38 @@ def test_a_server_without_prompt_logprobs_is_refused(completions: Any) -> None:
         opened(server.url).score([((5, 6), 1)], 2, 10)
 
 
+@pytest.mark.parametrize(
+    "name", ["-1", "-99999999999", "03", "+3", " 3", "1_0", "\N{ARABIC-INDIC DIGIT THREE}", "x", "3.0"]
+)
+def test_an_id_that_is_none_is_refused_in_one_line(name: str) -> None:
+    entry = {"6": {"logprob": -1.0, "rank": 2}, "3": {"logprob": -2.0, "rank": 3}, name: {"logprob": -0.5, "rank": 1}}
+    with fake(completions=replying(entry)) as server, pytest.raises(BadInput, match="an id or a logprob") as refused:
+        opened(server.url).score([((5, 6), 1)], 3, 10)
+    assert str(refused.value).startswith(f"--teacher {server.url}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("whose", ["6", "3"])
+@pytest.mark.parametrize(
+    "logprob",
+    [-np.inf, np.inf, np.nan, 0.01, -1e300, 10**400, -(10**400), "-inf", None, [-1]],
+    ids=lambda value: str(value)[:9],
+)
+def test_a_logprob_that_is_none_is_refused_in_one_line(logprob: Any, whose: str) -> None:
+    entry = {"6": {"logprob": -1.0, "rank": 1}, "3": {"logprob": -2.0, "rank": 2}}
+    entry[whose] = entry[whose] | {"logprob": logprob}
+    with fake(completions=replying(entry)) as server, pytest.raises(BadInput, match="an id or a logprob") as refused:
+        opened(server.url).score([((5, 6), 1)], 2, 10)
+    assert str(refused.value).startswith(f"--teacher {server.url}: ")
+
+
+@pytest.mark.parametrize("logprob", [0.0005, 0, -9999.0])
+def test_what_rounding_and_a_probability_of_0_give_is_taken(logprob: float) -> None:
+    with fake(completions=replying({"6": {"logprob": logprob, "rank": 1}})) as server:
+        [scores] = opened(server.url).score([((5, 6), 1)], 1, 10)
+    assert scores.logp_N[0] == scores.logp_NK[0, 0] == np.float32(logprob)
+
+
 def test_replies_are_taken_by_their_place_and_lists_by_their_rank() -> None:
     entry = {
         "6": {"logprob": -5.0, "rank": 9},  # the token itself, which was not asked for
