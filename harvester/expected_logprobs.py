@@ -72,6 +72,8 @@ def _why_no_sample(recipe: Recipe) -> Iterator[str]:
         yield f"its sampling does not state {', '.join(unstated)}"
     if penalties := [name for name, neutral in PENALTIES.items() if sent.get(name, neutral) != neutral]:
         yield f"its sampling has {', '.join(penalties)}"
+    if "seed" in sent:
+        yield "its sampling states a seed, so that all prompts are answered by one and the same chance"
     if picking := list(_what_picks(recipe, step)):
         yield f"{', '.join(picking)} {'picks' if len(picking) == 1 else 'pick'} among its answers"
 

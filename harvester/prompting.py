@@ -13,7 +13,9 @@ from harvester.teachers.weights import SHA256
 from harvester.templating import Template, template_sources
 
 # The embedded teacher's server has defaults of its own (top_k 40, min_p 0.05): what is sampled is always said.
-EMBEDDED_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "seed": 0}
+EMBEDDED_SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}
+SEEDS = 2**31
+"""The embedded teacher's seeds are below it."""
 
 MEND = (
     "That answer cannot be used: {reason}\nAnswer once more: the JSON alone, mended, with nothing before or after it."
@@ -65,12 +67,16 @@ class Requester:
         self._model = teacher.model
         self._fields = {**sampling_fields(teacher), **(form or {})}
         self._identity = teacher_identity(teacher)
+        self._embedded = teacher.embedded
 
     def request(self, messages: Sequence[Message], sample: int = 0) -> Request:
         """The request that asks for one sample of the answer to these messages."""
         body: dict[str, Json] = {"model": self._model, "messages": list(messages), **self._fields}
         if "seed" in body:
             body["seed"] += sample
+        elif self._embedded:
+            # With one seed for all prompts each answer's n-th token would be drawn by the same chance.
+            body["seed"] = (int(digest(body["messages"])[:8], 16) + sample) % SEEDS
         return Request(content_key(self._identity, body, sample), canonical(body))
 
 

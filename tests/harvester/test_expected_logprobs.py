@@ -109,6 +109,7 @@ def test_a_sample_of_what_the_teacher_says_needs_no_word(folder: Any) -> None:
         ({"top_k": 40}, "does not state top_k: 0: "),
         ({"min_p": 0.05}, "does not state min_p: 0: "),
         ({"repeat_penalty": 1.1, "presence_penalty": 0.5}, "its sampling has presence_penalty, repeat_penalty: "),
+        ({"seed": 5}, "its sampling states a seed, so that all prompts are answered by one and the same chance: "),
         ({"temperature": 0, "frequency_penalty": 1}, "state temperature: 1; its sampling has frequency_penalty: "),
     ],
 )

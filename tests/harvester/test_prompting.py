@@ -119,6 +119,18 @@ def test_the_embedded_teacher_is_its_weights_and_its_sampling_is_sent_in_full(fo
     assert (first["seed"], second["seed"]) == (7, 8)
 
 
+def test_each_prompt_to_the_embedded_teacher_has_a_seed_of_its_own(folder: Any) -> None:
+    folder.data["teacher"] = {"base_url": "embedded", "model": "smollm2-135m-instruct"}
+    folder.data["steps"][0]["samples"] = 2
+    folder.save()
+    recipe = Recipe.load(folder.path)
+    asked = [Prompter(recipe, recipe.steps[0]).requests({"text": text}) for text in ("x", "y", "x")]
+    seeds = [[json.loads(request.body)["seed"] for request in requests] for requests in asked]
+    assert seeds[0] == seeds[2]
+    assert len({*seeds[0], *seeds[1]}) == 4
+    assert all(0 <= seed < 2**31 for of_prompt in seeds for seed in of_prompt)
+
+
 def fingerprint(folder: Any) -> str:
     return plan_fingerprint(Recipe.load(folder.path))
 

@@ -14,7 +14,7 @@ name: prose
 teacher:
   base_url: embedded
   model: smollm2-135m-instruct
-  sampling: {temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 24, logprobs: 20, seed: 7}
+  sampling: {temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, max_tokens: 24, logprobs: 20}
 seeds: {path: seeds.jsonl}
 steps:
   - {name: write, prompt: write.j2}
