@@ -61,6 +61,7 @@ def align(
     *,
     stop_ids: Sequence[int],
     most: int | None,
+    cut: int | None = None,
     before: bytes = b"",
 ) -> Aligned | Unaligned:
     """Find what the teacher said of an answer, by the student's tokens of it.
@@ -73,8 +74,10 @@ def align(
         ids: the student's N tokens, up to the one that ends the turn, or cut anywhere before.
         vocabulary: the student's.
         stop_ids: the student's tokens that end a turn; the first is meant where `ids` are cut.
-        most: so many of the tokens that are listed for a place count, the likeliest; None: all. Some APIs list the
-            sampled token beyond those that were asked for, and which ones count must not depend on it.
+        most: so many of the tokens that are listed for a place count, the likeliest; None: all.
+        cut: of a full list only those count that are likelier than the one of this rank, from 1 on. Which ones count
+            must not depend on the sampled token, and APIs may list it beyond the k that were asked for, or in the place
+            of the last one (vLLM); the k-1 likeliest are there either way, and their order among equals says nothing.
         before: what the student's template has it say before the answer (the end of a thought, a space).
 
     Returns:
@@ -92,7 +95,7 @@ def align(
         return Unaligned.OTHER_TEXT
     theirs, begins = placed
     ends = {b"", said[-1]["bytes"]} if theirs[-1] == END else {b""}
-    reader = _Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most)
+    reader = _Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most, cut)
     return _compared(said, theirs, begins, ours + [END] * ended, before=before, reader=reader, length=len(ids))
 
 
@@ -104,11 +107,15 @@ class _Reader:
     ends: Collection[bytes]  # spellings of the end of a turn
     end_id: int
     most: int | None
+    cut: int | None
 
     def listed(self, top: Mapping[str, Any], torn: bytes) -> Listed:
         """The likeliest listed tokens that are one of the student's each, if the bytes `torn` stand before them."""
         pairs = zip(top["bytes"], top["logprob"], strict=True)
         likeliest = sorted((-logprob, piece is None, piece or b"") for piece, logprob in pairs if logprob > -math.inf)
+        if self.cut is not None and len(likeliest) >= self.cut:
+            least = likeliest[self.cut - 1][0]
+            likeliest = [entry for entry in likeliest if entry[0] < least]
         found: dict[int, float] = {}
         for below, unknown, piece in likeliest[: self.most]:
             token = self.end_id if piece in self.ends else self.vocabulary.id_of(torn + piece)

@@ -17,18 +17,11 @@ from finetune.errors import BadInput
 from finetune.notes import HarvestNotes
 from finetune.rendering import IGNORED, Example, Rendered
 from finetune.student import Base
+from finetune.tails import Tails
 from finetune.token_bytes import Vocabulary
 
-WITHOUT_MORE = frozenset({"openai", "azure"})
-"""Providers whose API has neither top_k nor min_p, and no defaults of a model's own."""
-NEUTRAL: Mapping[str, tuple[float, ...]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "repeat_penalty": (1,),
-    "repetition_penalty": (1,),
-    "typical_p": (1,),
-}
-"""Parameters that change the distribution, and the values at which they do not; off where nothing is stated."""
+LISTS_PLAINLY = frozenset({"embedded", "llama.cpp"})
+"""Providers that list the k likeliest tokens, whichever was sampled; of others that is not known."""
 UNSPELT = "tokens_without_bytes"
 """Why no row has soft labels: the student's tokens cannot be spelt as bytes."""
 BEFORE = re.compile(rb"\s*((<think>\s*)?</think>\s*)?")
@@ -83,16 +76,16 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
         if loss.kind != "auto":
             raise
         return Taught(rendered.examples, hard_rows={UNSPELT: len(rendered.examples)})
-    examples, without, tails, rest = [], Counter[str](), Counter[str](), _Rest()
-    other_tokens = 0
+    examples, without, reasons, rest = [], Counter[str](), Counter[str](), _Rest()
+    tails, other_tokens = Tails(rendered, notes), 0
     for example, row in zip(rendered.examples, rendered.rows, strict=True):
         found = _aligned(example, row, vocabulary, base, loss)
         if isinstance(found, Unaligned):
             without[found] += 1
             examples.append(example)
             continue
-        if reason := why_no_tail(row, notes):
-            tails[reason] += 1
+        if reason := tails.why_none(row):
+            reasons[reason] += 1
             found = replace(found, sampled_N=np.zeros_like(found.sampled_N))
         other_tokens += not found.same
         rest.add(found)
@@ -103,7 +96,7 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
             f"--loss {loss.kind}: no row's logprobs spell its answer ({_counted(without)}); give --loss hard, or"
             " collect with `logprobs` in the teacher's sampling"
         )
-    commonest = tails.most_common(1)
+    commonest = reasons.most_common(1)
     return Taught(
         examples, rows, dict(without), other_tokens, rest.positions, rest.mean, commonest[0][0] if commonest else None
     )
@@ -120,32 +113,13 @@ def told(taught: Taught, loss: Loss) -> list[str]:
     if taught.hard_rows:
         lines.append(f"train: {_counted(taught.hard_rows)}: learnt by their answers alone")
     if taught.other_tokens:
-        lines.append(f"train: {taught.other_tokens} rows have other tokens than the teacher's; see docs/how-to")
+        lines.append(
+            f"train: {taught.other_tokens} rows have other tokens than the teacher's; their lists are"
+            " taken where both cut alike"
+        )
     if loss.kind == "sampled" and taught.no_tail:
         lines.append(f"--loss sampled: {taught.no_tail}; those rows are learnt with --loss bucket")
     return lines
-
-
-def why_no_tail(row: Row, notes: HarvestNotes) -> str | None:
-    """Why a row's tokens are no sample of what the teacher would say; None where they are.
-
-    Only such a sample makes the tail's correction unbiased (docs/design/014-soft-labels.md).
-    """
-    if notes.picked and not notes.unfiltered:
-        return "answers were picked by a check, a judge or a vote"
-    stated: Mapping[str, Any] = row.sampling if isinstance(row.sampling, dict) else {}
-    off: dict[str, tuple[float, ...]] = {"temperature": (1,), "top_p": (1,)}
-    if row.provider not in WITHOUT_MORE:
-        off |= {"top_k": (0, -1), "min_p": (0,)}
-    for name, values in off.items():
-        if name not in stated:
-            return f"`sampling` does not state {name}: {values[0]}"
-        if stated[name] not in values:
-            return f"`sampling` has {name}: {stated[name]}, not {values[0]}"
-    for name, values in NEUTRAL.items():
-        if stated.get(name, values[0]) not in values:
-            return f"`sampling` has {name}: {stated[name]}, not {values[0]}"
-    return None
 
 
 def _has_any(rows: Sequence[Row], loss: Loss) -> bool:
@@ -161,15 +135,14 @@ def _has_any(rows: Sequence[Row], loss: Loss) -> bool:
 
 def _aligned(example: Example, row: Row, vocabulary: Vocabulary, base: Base, loss: Loss) -> Aligned | Unaligned:
     ids = [label for label in example.labels if label != IGNORED]
-    most = asked_for(row.sampling)
-    if loss.top is not None:
-        most = loss.top if most is None else min(most, loss.top)
+    asked, plainly = asked_for(row.sampling), row.provider in LISTS_PLAINLY
     return align(
         row.logprobs,
         ids,
         vocabulary,
         stop_ids=base.stop_ids,
-        most=most,
+        most=loss.top if asked is None else min(asked, loss.top or asked),
+        cut=None if plainly or asked is None else max(asked - 1, 1),
         before=_before(ids, row.answer.encode(), vocabulary, base),
     )
 

@@ -73,7 +73,7 @@ token_bytes placing
 alignment rollout
 rendering
 preference
-batching
+batching tails
 collate attention
 losses
 supervision
@@ -162,7 +162,7 @@ def test_harvester_never_imports_torch_nor_finetune() -> None:
 
 
 def test_finetune_never_opens_the_store() -> None:
-    allowed = ("verify", "records", "errors", "teachers.weights", "byte_letters")
+    allowed = ("verify", "records", "errors", "addresses", "teachers.weights", "byte_letters")
     for path in files("finetune"):
         for imported in imports(path, "finetune"):
             if imported.split(".")[0] == "harvester":

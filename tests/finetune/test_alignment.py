@@ -332,6 +332,33 @@ def test_the_sampled_token_does_not_count_where_it_ranks_below_what_was_asked_fo
     assert lists(aligned(said, spelt(b"c", b"<|im_end|>")))[0] == {b"a": -0.5, b"b": -1.0, b"c": -3.0}
 
 
+def served(top: Sequence[tuple[bytes, float]], y: bytes, k: int, form: str) -> Told:
+    """What an API lists of a distribution, likeliest first, where it sampled y and k tokens were asked for."""
+    logprob, best = dict(top)[y], list(top[:k])
+    if form == "beyond" and (y, logprob) not in best:
+        best.append((y, logprob))
+    if form == "in the place of the last" and (y, logprob) not in best:
+        best[-1] = (y, logprob)
+    return [listing(y, logprob, best)]
+
+
+@pytest.mark.parametrize("form", ["plain", "beyond", "in the place of the last"])
+@pytest.mark.parametrize("ties", [False, True])
+def test_which_tokens_count_does_not_depend_on_the_sampled_one(form: str, ties: bool) -> None:
+    probabilities = [0.3, 0.2, 0.15, 0.15, 0.1, 0.1] if ties else [0.3, 0.25, 0.2, 0.12, 0.08, 0.05]
+    top = [(bytes([letter]), math.log(p)) for letter, p in zip(b"fedcba", probabilities, strict=True)]
+    kept = {
+        tuple(lists(aligned(served(top, y, 4, form), spelt(y), cut=3))[0].items()) for y, _ in top
+    }  # fmt: skip
+    assert len(kept) == 1
+    assert len(kept.pop()) == 2
+
+
+def test_a_list_that_is_shorter_than_what_was_asked_for_counts_whole() -> None:
+    said = [listing(b"a", -0.5, [(b"a", -0.5), (b"b", -1.0)])]
+    assert len(lists(aligned(said, spelt(b"a"), cut=3))[0]) == 2
+
+
 def test_what_is_no_token_of_the_student_counts_among_those_asked_for_and_is_left_out() -> None:
     said = [listing(b"c", -3.0, [(b"ab", -0.5), (None, -0.7), (b"b", -1.0), (b"c", -3.0)])]  # type: ignore[list-item]
     assert lists(aligned(said, spelt(b"c"), most=3))[0] == {b"b": -1.0}

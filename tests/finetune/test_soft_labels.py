@@ -14,7 +14,7 @@ from finetune.config import Loss
 from finetune.data import Dataset, open_dataset
 from finetune.errors import BadInput
 from finetune.rendering import Rendered, Renderer
-from finetune.soft_labels import Taught, asked_for, teach, told, why_no_tail
+from finetune.soft_labels import Taught, asked_for, teach, told
 from finetune.student import Base
 
 Taking = Callable[..., Taught]
@@ -164,11 +164,71 @@ def test_an_api_without_top_k_and_min_p_need_not_state_them(taking: Taking) -> N
     assert taking(make_told_row(1) | {"sampling": sampling, "provider": "openai"}).no_tail is None
 
 
-def test_picked_answers_are_no_sample_unless_the_rejected_are_there_too(taking: Taking, tmp_path: Path) -> None:
+def test_picked_answers_are_no_sample_unless_the_rejected_are_there_too(
+    taking: Taking, tmp_path: Path, base: Base, renderer: Renderer
+) -> None:
     assert "picked by a check" in str(taking(make_told_row(1), picked=True).no_tail)
     data = open_dataset(tmp_path / "data-0")
     unfiltered = data.notes.model_copy(update={"unfiltered": True})
-    assert why_no_tail(data.split("train")[0], unfiltered) is None
+    assert teach(rendered(data, renderer, 500), base, Loss(kind="sampled"), unfiltered).no_tail is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "looks"),
+    [
+        ("length", True),
+        ("curate:repetition", True),
+        ("person:rejected", True),
+        ("under_min_score", True),
+        ("older", False),
+        ("terms:forbidden", False),
+        ("failed: HTTP 400", False),
+        ("draft:failed: HTTP 400", False),
+    ],
+)
+def test_where_answers_were_left_out_the_others_are_no_sample(
+    taking: Taking, tmp_path: Path, base: Base, renderer: Renderer, reason: str, looks: bool
+) -> None:
+    taking(make_told_row(1))
+    data = open_dataset(tmp_path / "data-0")
+    notes = data.notes.model_copy(update={"dropped": {reason: 3}})
+    found = teach(rendered(data, renderer, 500), base, Loss(kind="sampled"), notes).no_tail
+    assert (found is not None) is looks
+    assert found is None or reason in found
+
+
+def test_where_long_answers_are_left_out_here_the_others_are_no_sample(
+    tmp_path: Path, base: Base, renderer: Renderer
+) -> None:
+    rows = [make_told_row(1, answer="a"), make_told_row(2, answer="a" * 60)]
+    data = open_dataset(write_dataset(tmp_path / "data", {"train": rows}, picked=False))
+    most = len(renderer.example(data.split("train")[1].prompt, "a" * 60).ids) - 1
+    for cut, reason in ((False, "longer than"), (True, "None")):
+        taken = renderer.rows(data.split("train"), most, cut=cut)
+        assert reason in str(teach(taken, base, Loss(kind="sampled"), data.notes).no_tail)
+
+
+def test_prompts_that_share_a_seed_share_their_luck(taking: Taking) -> None:
+    def row(number: int, prompt: str, seed: int) -> dict[str, Any]:
+        return make_told_row(number, prompt=prompt) | {"sampling": json.dumps(PURE | {"seed": seed})}
+
+    assert "several prompts were sampled with the seed 7" in str(taking(row(1, "a", 7), row(2, "b", 7)).no_tail)
+    assert taking(row(1, "a", 7), row(2, "b", 8), row(3, "a", 7)).no_tail is None
+
+
+def test_what_may_change_the_distribution_is_not_let_pass(taking: Taking) -> None:
+    for name, value in (("response_format", {"type": "json_object"}), ("logit_bias", {"5": 1}), ("mirostat", 2)):
+        taught = taking(make_told_row(1) | {"sampling": json.dumps(PURE | {name: value})})
+        assert f"`sampling` has {name}, which may change" in str(taught.no_tail)
+
+
+def test_of_a_list_that_may_hold_the_sampled_token_less_is_taken(taking: Taking) -> None:
+    plain = taking(make_told_row(1), loss=Loss(kind="bucket")).examples[0]
+    other = taking(make_told_row(1) | {"provider": "vllm"}, loss=Loss(kind="bucket")).examples[0]
+    assert plain.soft is not None
+    assert other.soft is not None
+    assert (plain.soft.ids_NK.shape[1], other.soft.ids_NK.shape[1]) == (5, 3)
+    np.testing.assert_array_equal(other.soft.ids_NK, plain.soft.ids_NK[:, :3])
 
 
 @pytest.mark.parametrize(
