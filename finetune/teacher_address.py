@@ -1,12 +1,16 @@
 """Where a teacher's server is, and which key may go there."""
 
-import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from finetune.errors import BadInput
+from harvester.addresses import Reach, reach
 from harvester.records import printable
+
+LIKE_A_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")
+"""A host that ends so is an address or nothing: resolvers read 134744072 and 0x8.8.2056 as addresses, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,17 @@ class TeacherAddress:
             raise BadInput(f"--teacher-key-env: {self.key_env} holds what no key is made of; set it to the server's")
         parts = _split(self.url)
         if parts.scheme == "http" and not _is_near(parts.hostname or ""):
-            raise BadInput(f"--teacher {self.root()}: others could read the key on its way; write https://")
+            raise BadInput(
+                f"--teacher {self.root()}: others could read the key on its way; write https://, or localhost or a"
+                " private network's address in figures"
+            )
         return key
 
 
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         parts, usable = urlsplit(""), False
     # What is refused here may hold a key: it is not repeated.
@@ -62,9 +69,18 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
+def _is_host(host: str) -> bool:
+    return bool(host) and (not LIKE_A_NUMBER.fullmatch(host) or _reach(host) is not None)
+
+
 def _is_near(host: str) -> bool:
-    """This machine or one of a private network, by its address; or a name without a dot, which is no public one."""
+    """This machine, or one of a private network by its address: what another name leads to, others may decide."""
+    return host == "localhost" or host.endswith(".localhost") or _reach(host) in ("loopback", "private")
+
+
+def _reach(host: str) -> Reach | None:
+    """How far an address reaches; None for a name."""
     try:
-        return ipaddress.ip_address(host).is_private
+        return reach(host)
     except ValueError:
-        return "." not in host
+        return None

@@ -286,6 +286,12 @@ def test_a_server_that_never_ends_its_reply_has_a_deadline(monkeypatch: pytest.M
         ("http://127.0.0.1:99999", "no address"),
         ("http://", "no address"),
         ("http://[::1", "no address"),
+        ("http://134744072/v1", "no address"),
+        ("http://0x08080808/v1", "no address"),
+        ("http://0X8.8.2056/v1", "no address"),
+        ("http://127.1:8000", "no address"),
+        ("http://010.0.0.1", "no address"),
+        ("http://2130706433.", "no address"),
     ],
 )
 def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
@@ -295,12 +301,17 @@ def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.1.2.3", "localhost", "vllm"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "10.1.2.3", "[fd00::1]", "[::ffff:192.168.0.1]", "localhost", "vllm.localhost"]
+)
 def test_a_key_goes_unencrypted_to_what_is_near(host: str) -> None:
     assert Client(TeacherAddress(f"http://{host}:8000/v1", key_env="TEACHER_TOKEN")).url == f"http://{host}:8000/v1"
 
 
-@pytest.mark.parametrize("host", ["8.8.8.8", "teacher.example.org"])
+@pytest.mark.parametrize(
+    "host",
+    ["8.8.8.8", "[::ffff:8.8.8.8]", "169.254.169.254", "teacher.example.org", "ai", "vllm", "localhost.example.org"],
+)
 def test_a_key_goes_unencrypted_to_nobody_else(host: str) -> None:
     with pytest.raises(BadInput, match="others could read the key on its way; write https"):
         Client(TeacherAddress(f"http://{host}/v1", key_env="TEACHER_TOKEN"))
