@@ -99,7 +99,7 @@ COLUMNS = {
     "tools": "JSON; null where no tools were offered.",
     "reasoning": "What the teacher thought before it answered; null where the API gave nothing.",
     "logprobs": "One entry for each token of the answer, natural logarithms, as the API gave them; null without."
-    " `bytes` are null where they cannot be known.",
+    " Where they cannot be known, `bytes` are null and a token's own logarithm is -9999.",
     "sampling": "JSON: the parameters of the request, as sent.",
     "row_id": "Names the row; `harvester trace` takes it.",
     "request_key": "SHA-256 of everything that can change the answer; rows that share a reply share it.",

@@ -11,6 +11,9 @@ from harvester.records import Json, half_pair
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 _ESCAPED = re.compile(r"(?:bytes:)?(?:\\x[0-9a-fA-F]{2})+|<0x[0-9a-fA-F]{2}>")
 """How a text spells bytes that are no text."""
+UNKNOWN, ROUNDING = -9999.0, 1e-3
+"""Logarithms of probabilities. The first is what OpenAI says of a token that it does not rank; below it there is none,
+and above 0 only what rounding adds."""
 
 
 def asked(body: bytes) -> int | None:
@@ -40,28 +43,36 @@ def lacking(body: bytes, reply: Json) -> bool:
 def read(tokens: Json) -> list[dict[str, Any]] | None:
     """A reply's tokens as the dataset holds them, or None where they are no such list.
 
-    Bytes are as the API gave them, or the UTF-8 of the token's text; None where neither can be the token's own.
+    Bytes are as the API gave them, or the UTF-8 of the token's text; None where neither can be the token's own. Where a
+    logprob is none (NaN, infinite, above 0), the token's own is UNKNOWN, and a token listed beside it is left out: what
+    it has belongs to what was not listed.
     """
     if not isinstance(tokens, list):
         return None
     try:
         found, cut = [], False
         for token in tokens:
-            top: Sequence[Mapping[str, Json]] = token.get("top_logprobs") or []
+            own = _logprob(token)
+            beside: Sequence[Mapping[str, Json]] = token.get("top_logprobs") or []
+            listed = [(_bytes(other, after_a_part=cut), _logprob(other)) for other in beside]
+            top = [(spelt, logprob) for spelt, logprob in listed if logprob is not None]
             found.append(
                 {
                     "bytes": _bytes(token, after_a_part=cut),
-                    "logprob": float(token["logprob"]),
-                    "top": {
-                        "bytes": [_bytes(other, after_a_part=cut) for other in top],
-                        "logprob": [float(other["logprob"]) for other in top],
-                    },
+                    "logprob": UNKNOWN if own is None else own,
+                    "top": {"bytes": [spelt for spelt, _ in top], "logprob": [logprob for _, logprob in top]},
                 }
             )
             cut = _is_part(token)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return found
+
+
+def _logprob(token: Mapping[str, Any]) -> float | None:
+    """A token's logprob; None where what the API gave is none."""
+    value = float(token["logprob"])
+    return value if UNKNOWN <= value <= ROUNDING else None
 
 
 def _bytes(token: Mapping[str, Json], *, after_a_part: bool) -> bytes | None:

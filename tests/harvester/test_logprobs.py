@@ -221,6 +221,7 @@ def bytes_of(*tokens: dict[str, Any]) -> list[bytes | None]:
 
 
 BIRD = SPARROW.encode()
+UNRANKED = -9999.0
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -256,6 +257,40 @@ def test_any_text_without_bytes_is_its_utf_8_or_unknown(text: str) -> None:
         assert found is None
 
 
+# --- what is no logarithm of a probability
+
+NONE = [float("nan"), float("inf"), -float("inf"), 0.0011, 3, 1e300, -1e300, -3.4028235e38, -9999.5]
+
+
+@pytest.mark.parametrize("logprob", NONE)
+def test_what_is_no_logprob_does_not_reach_the_dataset(logprob: float) -> None:
+    good, bad = entry("a"), entry("b") | {"logprob": logprob}
+    assert read([bad | {"top_logprobs": [bad, good, bad]}, good]) == [
+        {"bytes": b"b", "logprob": UNRANKED, "top": {"bytes": [b"a"], "logprob": [-0.5]}},
+        {"bytes": b"a", "logprob": -0.5, "top": {"bytes": [], "logprob": []}},
+    ]
+
+
+@pytest.mark.parametrize("logprob", [0, -0.0, 0.001, -100.5, UNRANKED])
+def test_what_an_api_means_as_a_logprob_stays_as_it_is(logprob: float) -> None:
+    token = entry("a") | {"logprob": logprob}
+    assert read([token | {"top_logprobs": [token]}]) == [
+        {"bytes": b"a", "logprob": logprob, "top": {"bytes": [b"a"], "logprob": [logprob]}}
+    ]
+
+
+def test_a_reply_with_such_logprobs_is_exported(folder: Any, provider: Provider, tmp_path: Path) -> None:
+    none = [entry("t") | {"logprob": logprob} for logprob in NONE]
+    said = [entry("fine") | {"logprob": float("nan"), "top_logprobs": [*none, entry("so")]}]
+    provider.script = lambda *_: (200, {}, reply("fine", {"content": said}))
+    recipe = ask_for(folder, 2)
+    asyncio.run(collect(recipe))
+    for row in rows_of(recipe, tmp_path / "out"):
+        assert row["logprobs"] == [
+            {"bytes": b"fine", "logprob": UNRANKED, "top": {"bytes": [b"so"], "logprob": [-0.5]}}
+        ]
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -268,7 +303,9 @@ anything = st.recursive(
 )
 def test_whatever_stands_for_logprobs_breaks_nothing(logprobs: Any) -> None:
     raw = json.dumps(json.loads(reply("a", logprobs))).encode()
-    read(parse(raw).logprobs)
+    for token in read(parse(raw).logprobs) or []:
+        assert len(token["top"]["bytes"]) == len(token["top"]["logprob"])
+        assert all(UNRANKED <= logprob <= 0.001 for logprob in (token["logprob"], *token["top"]["logprob"]))
     assert lacking(b'{"logprobs":true,"top_logprobs":1}', json.loads(raw)) in (True, False)
 
 
