@@ -48,7 +48,7 @@ class Aligned:
 
     ids_NK: npt.NDArray[np.int32]  # listed tokens, likeliest first; ABSENT where there are no more
     logp_NK: npt.NDArray[np.float32]  # natural log of their probabilities; -inf where absent
-    sampled_N: npt.NDArray[np.bool_]  # the token that the teacher sampled there is the student's
+    sampled_N: npt.NDArray[np.int32]  # the token that the teacher sampled; ABSENT where it is none of the student's
     chunk_N: npt.NDArray[np.int32]  # the chunk that a token is in, from 0 on; ABSENT where in none
     chunk_logp_C: npt.NDArray[np.float32]  # natural log of the teacher's probability of each chunk
     same: bool  # the student's tokens of the answer are the teacher's, byte for byte
@@ -96,7 +96,7 @@ def align(
     theirs, begins = placed
     ends = {b"", said[-1]["bytes"]} if theirs[-1] == END else {b""}
     reader = _Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most, cut)
-    return _compared(said, theirs, begins, ours + [END] * ended, before=before, reader=reader, length=len(ids))
+    return _compared(said, theirs, begins, ours + [END] * ended, before=before, reader=reader, ids=ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,13 @@ class _Reader:
     end_id: int
     most: int | None
     cut: int | None
+
+    def token(self, piece: Piece, ahead: bytes) -> int:
+        """The student's token of a teacher's, if the bytes `ahead` stand before it; ABSENT where there is none."""
+        if piece == END:
+            return self.end_id
+        found = None if piece is None else self.vocabulary.id_of(ahead + piece)
+        return ABSENT if found is None else found
 
     def listed(self, top: Mapping[str, Any], torn: bytes) -> Listed:
         """The likeliest listed tokens that are one of the student's each, if the bytes `torn` stand before them."""
@@ -137,24 +144,29 @@ def _compared(
     *,
     before: bytes,
     reader: _Reader,
-    length: int,
+    ids: Sequence[int],
 ) -> Aligned:
-    """The arrays for `length` positions, of which `ours` are the first."""
+    """The arrays for the positions of `ids`, of which `ours` are the first."""
+    length = len(ids)
     starts = [0, *accumulate(map(len, ours))]
     head = bisect_right(starts, len(before)) - 1  # so many tokens lie before the answer
     # The next one may begin before it as well. Then the teacher's first tokens are looked at with the same bytes.
     torn = before[starts[head] :]
     edges = _edges(starts, [starts[head], *(None if at is None else at + len(before) for at in begins[1:])])
     listings: dict[int, Listed] = {}
-    sampled_N = np.zeros(length, np.bool_)
+    sampled_N = np.full(length, ABSENT, np.int32)
+    alike = set()  # places where the student's own token is what was sampled
     for own, at in edges:
         if own < len(ours) and at < len(theirs):
             ahead, piece = torn if at == 0 else b"", theirs[at]
             listings[own] = reader.listed(said[at]["top"], ahead)
-            sampled_N[own] = piece is not None and ours[own] == ahead + piece
+            sampled_N[own] = reader.token(piece, ahead)
+            if piece is not None and ours[own] == ahead + piece:
+                sampled_N[own] = ids[own]  # of several with the same bytes this one
+                alike.add(own)
     ids_NK, logp_NK = _table(length, listings)
     chunk_N, chunk_logp_C = _chunks(length, edges, [token["logprob"] for token in said])
-    same = bool(sampled_N[head : len(ours) - (ours[-1:] == [END])].all())
+    same = alike.issuperset(range(head, len(ours) - (ours[-1:] == [END])))
     return Aligned(ids_NK, logp_NK, sampled_N, chunk_N, chunk_logp_C, same)
 
 

@@ -21,7 +21,7 @@ class Soft:
 
     ids_NK: Tensor  # -1 where absent: also where a row has no soft labels
     logp_NK: Tensor
-    sampled_N: Tensor
+    sampled_N: Tensor  # what the teacher sampled, where that may be learnt from; -1 elsewhere
     chunk_N: Tensor  # -1: in none
     chunk_logp_C: Tensor
 
@@ -121,7 +121,7 @@ def soft_of(examples: Sequence[Example]) -> Soft | Rollouts | None:
     rows = sum(example.supervised for example in examples)
     wide = max(part.ids_NK.shape[1] for part in parts if part)
     ids_NK, logp_NK = torch.full((rows, wide), -1), torch.full((rows, wide), -torch.inf)
-    sampled_N, chunk_N = torch.zeros(rows, dtype=torch.bool), torch.full((rows,), -1)
+    sampled_N, chunk_N = torch.full((rows,), -1), torch.full((rows,), -1)
     chunks: list[Tensor] = []
     start = begun = 0
     for example, part in zip(examples, parts, strict=True):
@@ -131,7 +131,7 @@ def soft_of(examples: Sequence[Example]) -> Soft | Rollouts | None:
         listed = part.ids_NK.shape[1]
         ids_NK[here, :listed] = torch.from_numpy(part.ids_NK).long()
         logp_NK[here, :listed] = torch.from_numpy(part.logp_NK)
-        sampled_N[here] = torch.from_numpy(part.sampled_N)
+        sampled_N[here] = torch.from_numpy(part.sampled_N).long()
         chunk_N[here] = torch.from_numpy(np.where(part.chunk_N < 0, -1, part.chunk_N + begun)).long()
         chunks.append(torch.from_numpy(part.chunk_logp_C))
         begun += len(part.chunk_logp_C)

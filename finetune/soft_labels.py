@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finetune.alignment import Aligned, Unaligned, align
+from finetune.alignment import ABSENT, Aligned, Unaligned, align
 from finetune.config import DEFAULT_SOFT, Loss
 from finetune.data import Row
 from finetune.errors import BadInput
@@ -86,7 +86,7 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
             continue
         if reason := tails.why_none(row):
             reasons[reason] += 1
-            found = replace(found, sampled_N=np.zeros_like(found.sampled_N))
+            found = replace(found, sampled_N=np.full_like(found.sampled_N, ABSENT))
         other_tokens += not found.same
         rest.add(found)
         examples.append(replace(example, soft=found))

@@ -38,8 +38,11 @@ def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft:
 
 def coefficients(loss: Loss, kind: str, label_N: Tensor, soft: Soft, vocabulary: int) -> Coefficients:
     """The coefficients of each position: soft where the teacher listed anything, else those of the label."""
-    given = soft.ids_NK, soft.logp_NK, label_N, vocabulary
     listed_N = (soft.ids_NK != ABSENT).any(1)
+    if kind == "sampled":
+        # The label is how a tokenizer cuts what was said; the tail is corrected by what was sampled.
+        label_N = torch.where(listed_N & (soft.sampled_N != ABSENT), soft.sampled_N, label_N)
+    given = soft.ids_NK, soft.logp_NK, label_N, vocabulary
     hard_N = torch.where(listed_N, loss.hard_share, 1.0).double()
     return forms.mixed(hard_N, forms.of_hard(*given), _soft(loss, kind, soft, given))
 
@@ -49,7 +52,7 @@ def _soft(loss: Loss, kind: str, soft: Soft, given: tuple[Tensor, Tensor, Tensor
         return forms.of_topk_renormalised(*given)
     if kind == "sampled":
         weight = 1.0 if loss.tail_weight is None else loss.tail_weight
-        return forms.of_bucket_sampled(*given, tail_weight=weight, sampled_N=soft.sampled_N)
+        return forms.of_bucket_sampled(*given, tail_weight=weight, sampled_N=soft.sampled_N != ABSENT)
     if loss.temperature != 1:
         return forms.of_tempered(*given, temperature=loss.temperature)
     return forms.of_bucket(*given)

@@ -181,7 +181,7 @@ def test_with_the_student_s_own_tokens_all_is_as_it_was_said(name: str, text: st
         wanted.append({token: -0.1} | others)
     found = aligned(said, ids, vocabulary=vocabulary, stop_ids=mine["stop_ids"])
     assert found.same
-    assert found.sampled_N.all()
+    assert (found.sampled_N != ABSENT).all()
     assert found.chunk_N.tolist() == list(range(len(ids)))
     assert found.ids_NK[:, 0].tolist() == ids
     for place, one in enumerate(wanted):
@@ -290,7 +290,7 @@ def test_of_a_group_of_digits_only_the_first_one_s_place_is_asked_about() -> Non
     found = aligned([told(b"202", **{"2": -1.0, "19": -2.0}), told(b"4", **{"5": -1.5})], **mine)
     listed = lists(found, mine["vocabulary"])
     assert listed == [{b"2": -1.0}, {}, {}, {b"4": -0.5, b"5": -1.5}, {}]  # "19" and "202" are no tokens of it
-    assert found.sampled_N.tolist() == [False, False, False, True, False]
+    assert (found.sampled_N != ABSENT).tolist() == [False, False, False, True, False]
     assert not found.same
 
 
@@ -328,7 +328,7 @@ def test_the_sampled_token_does_not_count_where_it_ranks_below_what_was_asked_fo
     said = [listing(b"c", -3.0, [(b"a", -0.5), (b"b", -1.0), (b"c", -3.0)])]
     found = aligned(said, spelt(b"c", b"<|im_end|>"), most=2)
     assert lists(found)[0] == {b"a": -0.5, b"b": -1.0}
-    assert found.sampled_N.tolist() == [True, False]
+    assert (found.sampled_N != ABSENT).tolist() == [True, False]
     assert lists(aligned(said, spelt(b"c", b"<|im_end|>")))[0] == {b"a": -0.5, b"b": -1.0, b"c": -3.0}
 
 
@@ -393,7 +393,7 @@ def test_a_chunk_with_a_token_of_unknown_probability_is_none() -> None:
 def test_types_and_shapes_are_those_that_a_batch_takes() -> None:
     found = aligned([told(b"a", x=-1.0), told(b"bc", -2.0)], spelt(b"a", b"b", b"c", b"<|im_end|>"))
     assert (found.ids_NK.dtype, found.logp_NK.dtype) == (np.int32, np.float32)
-    assert (found.sampled_N.dtype, found.chunk_N.dtype, found.chunk_logp_C.dtype) == (np.bool_, np.int32, np.float32)
+    assert (found.sampled_N.dtype, found.chunk_N.dtype, found.chunk_logp_C.dtype) == (np.int32, np.int32, np.float32)
     assert found.ids_NK.shape == found.logp_NK.shape == (4, 2)
     assert (len(found.sampled_N), len(found.chunk_N), len(found.chunk_logp_C)) == (4, 4, 2)
 
@@ -409,7 +409,7 @@ def test_the_teacher_s_end_is_the_student_s_wherever_it_is_listed(mark: bytes) -
     ]
     found = aligned(said, spelt(b"a", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {b"<|im_end|>": -0.1, b"b": -3.0}]
-    assert found.sampled_N.all()
+    assert (found.sampled_N != ABSENT).all()
     assert found.same
     assert found.chunk_N.tolist() == [0, 1]
     assert found.chunk_logp_C == pytest.approx([-0.5, -0.1])
@@ -419,7 +419,7 @@ def test_no_bytes_are_the_end_where_the_row_does_not_show_it() -> None:
     said = [listing(b"a", -0.5, [(b"a", -0.5), (b"", -1.0), (b"</s>", -2.0)])]
     found = aligned(said, spelt(b"a", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {}]
-    assert found.sampled_N.tolist() == [True, False]
+    assert (found.sampled_N != ABSENT).tolist() == [True, False]
     assert found.chunk_N.tolist() == [0, ABSENT]
     assert found.same
 
@@ -482,7 +482,7 @@ def test_a_thought_that_the_student_closes_first_has_nothing_from_the_teacher() 
     found = aligned(said, spelt(b"x", b"\n\n", b"a", b"<|im_end|>"), before=b"x\n\n")
     assert lists(found) == [{}, {}, {b"a": -0.5, b"b": -1.0}, {b"<|im_end|>": -0.5}]
     assert found.chunk_N.tolist() == [ABSENT, ABSENT, 0, 1]
-    assert found.sampled_N.tolist() == [False, False, True, True]
+    assert (found.sampled_N != ABSENT).tolist() == [False, False, True, True]
     assert found.same
 
 
@@ -511,7 +511,7 @@ def test_tokens_of_unknown_bytes_are_one_chunk_and_the_first_one_s_place_is_aske
     ]
     found = aligned(said, spelt(b"a", b"\xc3", b"\xa9", b"d", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5}, {b"b": -2.0}, {}, {b"d": -0.5}, {b"<|im_end|>": -0.5}]
-    assert found.sampled_N.tolist() == [True, False, False, True, True]
+    assert (found.sampled_N != ABSENT).tolist() == [True, False, False, True, True]
     assert found.chunk_N.tolist() == [0, 1, 1, 2, 3]
     assert found.chunk_logp_C == pytest.approx([-0.5, -1.25, -0.5, -0.5])
     assert not found.same
@@ -532,7 +532,7 @@ def test_bytes_that_nobody_knows_take_away_and_change_nothing(
             listed = part.ids_NK[place][part.ids_NK[place] != ABSENT].tolist()
             assert listed == whole.ids_NK[place][: len(listed)].tolist()
             assert whole.logp_NK[place, : len(listed)].tolist() == part.logp_NK[place, : len(listed)].tolist()
-    assert not (part.sampled_N & ~whole.sampled_N).any()
+    assert not ((part.sampled_N != ABSENT) & (part.sampled_N != whole.sampled_N)).any()
     assert part.chunk_logp_C.sum(dtype=np.float64) == pytest.approx(whole.chunk_logp_C.sum(dtype=np.float64), rel=1e-5)
     # Its chunks are made of whole ones.
     pairs = set(zip(whole.chunk_N.tolist(), part.chunk_N.tolist(), strict=True))

@@ -95,8 +95,9 @@ def by_position(loss: Loss, z_NV: Tensor, label_N: Tensor, soft: Soft) -> Tensor
         soft_N = losses.topk_renormalised(z_NV, *given)
     elif loss.kind == "sampled":
         weight = 1.0 if loss.tail_weight is None else loss.tail_weight
-        with_tail_N = losses.bucket_sampled(z_NV, *given, tail_weight=weight)
-        soft_N = torch.where(soft.sampled_N, with_tail_N, losses.bucket(z_NV, *given))
+        drawn_N = torch.where(soft.sampled_N >= 0, soft.sampled_N, label_N)
+        with_tail_N = losses.bucket_sampled(z_NV, soft.ids_NK, soft.logp_NK, drawn_N, tail_weight=weight)
+        soft_N = torch.where(soft.sampled_N >= 0, with_tail_N, losses.bucket(z_NV, *given))
     elif loss.temperature != 1:
         soft_N = losses.tempered(z_NV, *given, temperature=loss.temperature)
     else:
@@ -119,6 +120,22 @@ def test_each_position_has_its_loss_and_where_nothing_is_listed_the_label_s(rows
     torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-4)
     grads = [torch.autograd.grad(one, hidden_ND, retain_graph=True)[0] for one in (ours, plain)]
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
+
+
+def test_the_tail_is_corrected_by_what_was_sampled_though_the_label_is_cut_otherwise(base: Base) -> None:
+    vocabulary = Vocabulary.of(base.tokenizer)
+    newlines, one = vocabulary.by_bytes[b"\n\n"], vocabulary.by_bytes[b"\n"]
+    said = [token | {"bytes": b"\n"} for token in told_of("ab", end=None)]  # two, where a tokenizer has one for both
+    found = align(said, [newlines, base.stop_ids[0]], vocabulary, stop_ids=base.stop_ids, most=5)
+    assert isinstance(found, Aligned)
+    assert found.sampled_N.tolist() == [one, -1]
+    soft = soft_of([Example((1, newlines, base.stop_ids[0]), (IGNORED, newlines, base.stop_ids[0]), found)])
+    assert isinstance(soft, Soft)
+    head, hidden_ND = nn.Linear(16, 300), torch.randn(2, 16)
+    label_N, drawn_N = torch.tensor([newlines, base.stop_ids[0]]), torch.tensor([one, base.stop_ids[0]])
+    ours = summed_loss(Loss(kind="sampled"), hidden_ND, head, label_N, soft)
+    plain_N = losses.bucket_sampled(head(hidden_ND), soft.ids_NK, soft.logp_NK, drawn_N)
+    torch.testing.assert_close(ours, plain_N.sum(), rtol=1e-5, atol=1e-5)
 
 
 def test_chunks_are_summed_within_their_rows(rows: list[Example]) -> None:
