@@ -59,7 +59,8 @@ def inspect(folder: Path, config: RunConfig, dataset: Dataset) -> Facts:
         return fresh
     if facts.dataset_sha256 != fresh.dataset_sha256:
         raise BadInput(f"--out {folder}: holds a run on another dataset ({facts.dataset}); give another --out")
-    if facts.config_sha256 != fresh.config_sha256:
+    # An older version wrote fewer settings; those that it did not know have their defaults.
+    if facts.config_sha256 != fresh.config_sha256 and read_config(folder / runs.CONFIG) != config:
         raise BadInput(f"--out {folder}: holds a run with {_difference(folder, config)}; give another --out")
     return facts
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,20 @@ def test_another_configuration_or_dataset_in_the_folder_is_refused(
     second = write_dataset(tmp_path / "second", {"train": [make_row(1)]})
     with pytest.raises(BadInput, match=r"run on another dataset .*give another --out"):
         train(second, tmp_path / "run", settings)
+
+
+def test_a_run_of_a_version_with_fewer_settings_is_still_the_same_run(
+    toy_dataset: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = make_config({"model": str(tiny_folder), "training": {"max_steps": 1}})
+    train(toy_dataset, tmp_path / "run", settings)
+    stored = json.loads((tmp_path / "run" / runs.CONFIG).read_text())
+    del stored["loss"]
+    (tmp_path / "run" / runs.CONFIG).write_text(json.dumps(stored))
+    facts = json.loads((tmp_path / "run" / runs.FACTS).read_text())
+    (tmp_path / "run" / runs.FACTS).write_text(json.dumps(facts | {"config_sha256": "of fewer settings"}))
+    train(toy_dataset, tmp_path / "run", settings)
+    assert "already trained" in capsys.readouterr().err
 
 
 def test_a_command_that_failed_before_the_first_step_does_not_claim_the_folder(
@@ -312,6 +327,7 @@ def test_with_probabilities_too_stopping_and_going_on_is_the_same_to_the_bit(
     ("loss", "message"),
     [
         ({"kind": "hard", "top": 3}, "hard labels have no share"),
+        ({"kind": "chunks", "top": 5}, "chunks looks at no list"),
         ({"kind": "bucket", "tail_weight": 0.5}, "tail_weight is for the loss `sampled`"),
         ({"kind": "topk", "temperature": 2.0}, "a temperature is for the loss `bucket`"),
         ({"kind": "bucket", "hard_share": 1.5}, "less than or equal to 1"),
