@@ -112,6 +112,8 @@ class _Fused(torch.autograd.Function):
         """The losses and, where one number scales them all or no weight learns, the gradients of what needs one."""
         ctx.needed, ctx.form, ctx.summed = ctx.needs_input_grad[:3], form, summed
         ctx.at_once = summed or not any(ctx.needed[1:])
+        kind = hidden_ND.device.type
+        ctx.autocast = kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
         head = weight_VD, bias_V
         grads = _Gradients(hidden_ND, head, ctx.needed if ctx.at_once else ())
         loss_N = _run(hidden_ND, head, form, grads)
@@ -127,7 +129,11 @@ class _Fused(torch.autograd.Function):
             return scaled, *(None if grad is None else grad * outer for grad in of_weights), None, None
         hidden_ND, *head = ctx.saved_tensors
         grads = _Gradients(hidden_ND, head, ctx.needed)
-        _run(hidden_ND, head, ctx.form, grads, outer)
+        device, dtype, enabled = ctx.autocast
+        with torch.autocast(
+            device, dtype=dtype, enabled=enabled
+        ):  # autograd leaves it, and the logits were computed so
+            _run(hidden_ND, head, ctx.form, grads, outer)
         return *grads.found, None, None
 
 

@@ -127,6 +127,31 @@ def test_the_sum_is_that_of_all_positions_in_value_and_gradient(name: str, learn
     same(*found)
 
 
+@pytest.mark.parametrize("learning_head", [False, True])
+def test_each_position_s_gradient_is_computed_in_the_type_of_its_logits(learning_head: bool) -> None:
+    torch.manual_seed(0)
+    head = nn.Linear(64, VOCABULARY, bias=False).requires_grad_(learning_head)
+    given, found, seen = targets(), [], set[torch.dtype]()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.ops.aten.mm.default:
+                seen.add(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    for loss in (fused_sum, lambda *of: fused(*of).sum()):
+        hidden_ND = torch.randn(8, 64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        head.zero_grad()
+        with Watch():
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                value = loss(hidden_ND, head, of_bucket_sampled(*given, VOCABULARY))
+            value.backward()
+        found.append([value.detach(), hidden_ND.grad])
+    assert seen == {torch.bfloat16}
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def same(ours: list[Tensor | None], plain: list[Tensor | None]) -> None:
     for fused_one, plain_one in zip(ours, plain, strict=True):
         assert (fused_one is None) == (plain_one is None)
