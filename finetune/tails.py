@@ -11,19 +11,10 @@ from typing import Any
 from finetune.data import Row
 from finetune.notes import HarvestNotes
 from finetune.rendering import Rendered
+from harvester.pure_sampling import EVERYWHERE, NEUTRAL, SAMPLED_PURELY
 
 WITHOUT_MORE = frozenset({"openai", "azure"})
 """Providers whose API has neither top_k nor min_p, and no defaults of a model's own."""
-SAMPLED_PURELY: Mapping[str, tuple[float, ...]] = {"temperature": (1,), "top_p": (1,), "top_k": (0, -1), "min_p": (0,)}
-"""Parameters that must be stated, as servers have defaults of their own, and what they must be."""
-NEUTRAL: Mapping[str, tuple[float, ...]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "repeat_penalty": (1,),
-    "repetition_penalty": (1,),
-    "typical_p": (1,),
-}
-"""Parameters that change the distribution, and the values at which they do not; off where nothing is stated."""
 HARMLESS = frozenset({"max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "seed", "stream", "stop"})
 """Parameters that leave the distribution alone. One that is not known may change it."""
 LEFT_ALONE = ("older", "terms:", "prompt alone")
@@ -64,7 +55,7 @@ def _why_none_at_all(rendered: Rendered, notes: HarvestNotes) -> str | None:
 
 
 def _why_not_pure(stated: Mapping[str, Any], provider: str | None) -> str | None:
-    needed = {"temperature", "top_p"} if provider in WITHOUT_MORE else set(SAMPLED_PURELY)
+    needed = EVERYWHERE if provider in WITHOUT_MORE else SAMPLED_PURELY
     for name, values in SAMPLED_PURELY.items():
         if name not in stated and name in needed:
             return f"`sampling` does not state {name}: {values[0]}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harvester.prompting import sampling_fields
+from harvester.pure_sampling import EVERYWHERE, NEUTRAL, SAMPLED_PURELY
 from harvester.recipe import Recipe, Step
 from harvester.teachers.openai_compat import MAX_BODY_BYTES
 
@@ -13,10 +14,6 @@ RAW_SAMPLED_BYTES, RAW_LISTED_BYTES = 330, 85
 """As a stream brings them, uncompressed. All four are measured: benchmarks/logprobs_storage.py, LOG.md."""
 ANSWERS = 1000
 """Answers that a size is told for."""
-
-OFF = {"temperature": 1, "top_p": 1}
-OFF_WHERE_THERE_ARE_MORE = {**OFF, "top_k": 0, "min_p": 0}
-PENALTIES = {"presence_penalty": 0, "frequency_penalty": 0, "repeat_penalty": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +63,12 @@ def _why_no_sample(recipe: Recipe) -> Iterator[str]:
     step = recipe.answer_step
     teacher = recipe.asked_by(step)
     sent = sampling_fields(teacher)
-    # Servers have defaults of their own (llama.cpp: top_k 40, min_p 0.05): only what is stated is known to be off.
-    wanted = OFF_WHERE_THERE_ARE_MORE if teacher.profile.samplers else OFF
-    if unstated := [f"{name}: {value}" for name, value in wanted.items() if sent.get(name) != value]:
+    wanted = SAMPLED_PURELY if teacher.profile.samplers else EVERYWHERE
+    if unstated := [
+        f"{name}: {SAMPLED_PURELY[name][0]}" for name in wanted if sent.get(name) not in SAMPLED_PURELY[name]
+    ]:
         yield f"its sampling does not state {', '.join(unstated)}"
-    if penalties := [name for name, neutral in PENALTIES.items() if sent.get(name, neutral) != neutral]:
+    if penalties := sorted(name for name, neutral in NEUTRAL.items() if sent.get(name, neutral[0]) not in neutral):
         yield f"its sampling has {', '.join(penalties)}"
     if "seed" in sent:
         yield "its sampling states a seed, so that all prompts are answered by one and the same chance"

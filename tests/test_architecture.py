@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records meanings
-text_files byte_letters
+text_files byte_letters pure_sampling
 paths teachers.weights profiles yaml_text guarding
 addresses explaining conversations
 pricing
@@ -162,7 +162,7 @@ def test_harvester_never_imports_torch_nor_finetune() -> None:
 
 
 def test_finetune_never_opens_the_store() -> None:
-    allowed = ("verify", "records", "errors", "addresses", "teachers.weights", "byte_letters")
+    allowed = ("verify", "records", "errors", "addresses", "teachers.weights", "byte_letters", "pure_sampling")
     for path in files("finetune"):
         for imported in imports(path, "finetune"):
             if imported.split(".")[0] == "harvester":

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from finetune.generation import left_padded
 from finetune.serving.rows import End, Event, Piece, PromptScores, Row, Token
 from finetune.serving.sampling import choose
 from finetune.serving.scores import any_nan, prompt_scores, scored
@@ -133,13 +134,7 @@ class _Batch:
 
     def __init__(self, served: Served, prompts: Sequence[Sequence[int]]) -> None:
         self._decoder, self._device = plain(served.model).get_decoder(), served.base.device
-        longest = max(map(len, prompts))
-        self._ids_BT = torch.full((len(prompts), longest), served.base.pad_id)
-        self._mask_BT = torch.zeros((len(prompts), longest), dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            self._ids_BT[row, longest - len(prompt) :] = torch.tensor(prompt)
-            self._mask_BT[row, longest - len(prompt) :] = 1
-        self._ids_BT, self._mask_BT = self._ids_BT.to(self._device), self._mask_BT.to(self._device)
+        self._ids_BT, self._mask_BT = left_padded(served.base, prompts)
         self._cache: Any = None
 
     def read(self, *, keep: bool) -> Tensor:

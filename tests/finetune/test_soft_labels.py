@@ -16,6 +16,8 @@ from finetune.errors import BadInput
 from finetune.rendering import Rendered, Renderer
 from finetune.soft_labels import Taught, asked_for, teach, told
 from finetune.student import Base
+from finetune.tails import WITHOUT_MORE
+from harvester.profiles import profiles
 
 Taking = Callable[..., Taught]
 
@@ -162,6 +164,10 @@ def test_what_is_not_stated_is_the_server_s_own_choice(taking: Taking, name: str
 def test_an_api_without_top_k_and_min_p_need_not_state_them(taking: Taking) -> None:
     sampling = json.dumps({"temperature": 1, "top_p": 1, "logprobs": True, "top_logprobs": 5})
     assert taking(make_told_row(1) | {"sampling": sampling, "provider": "openai"}).no_tail is None
+
+
+def test_those_apis_are_the_ones_that_harvester_knows_to_be_without() -> None:
+    assert {one.id for one in profiles().values() if not one.samplers} == WITHOUT_MORE
 
 
 def test_picked_answers_are_no_sample_unless_the_rejected_are_there_too(
