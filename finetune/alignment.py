@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finetune.placing import END, Begins, Piece, place, place_beginning
+from finetune.placing import END, Begins, Piece, place, place_beginning, without_first_space
 from finetune.token_bytes import Vocabulary
 
 ABSENT = -1
@@ -67,7 +67,8 @@ def align(
     """Find what the teacher said of an answer, by the student's tokens of it.
 
     A listing is there where a token of each begins at the same byte; what no single token of the student spells is left
-    out of it. The token that ended the teacher's turn is the student's, however it is spelt.
+    out of it. The token that ended the teacher's turn is the student's, however it is spelt. A first space that the
+    answer lacks counts at no token of the first place.
 
     Args:
         said: the teacher's tokens, with the one that ended its turn if the API gave it.
@@ -89,9 +90,12 @@ def align(
     ended = end < len(ids)
     ours = [vocabulary.bytes_of(token) or b"" for token in ids[:end]]
     text = b"".join(ours)
-    find = place if ended else place_beginning
-    placed = find([token["bytes"] for token in said], text[len(before) :]) if text.startswith(before) else None
-    if placed is None or not all(ours):
+    if not text.startswith(before) or not all(ours):
+        return Unaligned.OTHER_TEXT
+    answer = text[len(before) :]
+    said = without_first_space(said, answer)
+    placed = (place if ended else place_beginning)([token["bytes"] for token in said], answer)
+    if placed is None:
         return Unaligned.OTHER_TEXT
     theirs, begins = placed
     ends = {b"", said[-1]["bytes"]} if theirs[-1] == END else {b""}

@@ -6,8 +6,9 @@ one place only.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 END = b"\xff<end of turn>"
 """Stands for the token that ends a turn; no token has these bytes, as no text does."""
@@ -18,6 +19,28 @@ Piece = bytes | None
 """A token's bytes; None where nobody knows them. It has some, but for a last one, which may be the end of the turn."""
 Begins = list[int | None]
 """The byte that each of some tokens begins at and, behind the last, the one that it ends at; None where not known."""
+SPACE = b" "
+
+
+def without_first_space(said: Sequence[Mapping[str, Any]], answer: bytes) -> Sequence[Mapping[str, Any]]:
+    """What was said of an answer whose first space was stripped: SentencePiece's decoder does, and so do servers.
+
+    The first token and those listed at its place spell the answer then without the space that they begin with. One that
+    is this space alone has no bytes left, like the end of a turn, which it is not: nobody knows its bytes.
+
+    Args:
+        said: a row's `logprobs`, one token at least.
+        answer: what they should spell.
+
+    Returns:
+        As given where the answer begins with that space, or the first token does not begin with one or is no more.
+    """
+    first = said[0]
+    spelt = first["bytes"] or b""
+    if not answer or answer.startswith(SPACE) or not spelt.startswith(SPACE) or spelt == SPACE:
+        return said
+    listed = [None if piece in {None, SPACE} else piece.removeprefix(SPACE) for piece in first["top"]["bytes"]]
+    return [{**first, "bytes": spelt[1:], "top": {**first["top"], "bytes": listed}}, *said[1:]]
 
 
 def place(pieces: Sequence[Piece], answer: bytes) -> tuple[list[Piece], Begins] | None:

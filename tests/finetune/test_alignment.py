@@ -451,6 +451,40 @@ def test_what_spells_another_text_is_refused(pieces: list[bytes]) -> None:
     assert align(said, spelt(b"a", b"b", b"<|im_end|>"), BYTES, stop_ids=(STOP,), most=None) is Unaligned.OTHER_TEXT
 
 
+# --- a first space that the teacher's decoder strips
+
+
+def test_a_first_space_that_the_answer_lacks_is_taken_off_all_that_is_listed_there() -> None:
+    top = [(b" a", -0.5), (b"a", -2.0), (b" b", -1.5), (b"c", -3.0), (b" ", -2.5), (b"</s>", -4.0)]
+    said = [listing(b" a", -0.5, top), told(b" ", c=-2.0), told(b"b"), told(b"</s>")]
+    found = aligned(said, spelt(b"a", b" ", b"b", b"<|im_end|>"))
+    both = round(math.log(math.exp(-0.5) + math.exp(-2.0)), 3)
+    # A space alone is no token of the answer, and not the end of the turn either.
+    assert lists(found)[0] == {b"a": both, b"b": -1.5, b"c": -3.0, b"<|im_end|>": -4.0}
+    assert lists(found)[1:] == [{b" ": -0.5, b"c": -2.0}, {b"b": -0.5}, {b"<|im_end|>": -0.5}]
+    assert found.sampled_N.tolist() == spelt(b"a", b" ", b"b", b"<|im_end|>")
+    assert found.same
+    assert found.chunk_logp_C == pytest.approx([-0.5] * 4)
+
+
+def test_a_student_whose_template_says_that_space_has_it_back() -> None:
+    said = [told(b" a", **{" b": -1.0}), told(b"b")]
+    found = aligned(said, spelt(b" ", b"a", b"b", b"<|im_end|>"), before=b" ")
+    assert lists(found) == [{}, {b"a": -0.5, b"b": -1.0}, {b"b": -0.5}, {}]
+
+
+def test_of_a_cut_answer_the_first_space_is_taken_off_too() -> None:
+    found = aligned([told(b" a"), told(b"b"), told(b"c")], spelt(b"a", b"b"))
+    assert lists(found) == [{b"a": -0.5}, {b"b": -0.5}]
+
+
+@pytest.mark.parametrize("pieces", [[b"  a"], [b" "], [b"", b" a"], [b" b"], [b" ", b"a"]], ids=str)
+def test_no_other_space_is_taken_off(pieces: list[bytes]) -> None:
+    said = [told(piece) for piece in pieces]
+    assert align(said, spelt(b"a", b"<|im_end|>"), BYTES, stop_ids=(STOP,), most=None) is Unaligned.OTHER_TEXT
+    assert aligned([told(b" "), told(b"a")], spelt(b" ", b"a", b"<|im_end|>")).same
+
+
 def test_text_that_the_student_s_tokenizer_changes_is_refused() -> None:
     mine = student("smollm2", "a\nb")
     said = [told(b"a\n"), told(b"\x04b")]  # of which it has no token, and which it leaves out
