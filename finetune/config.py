@@ -91,6 +91,11 @@ class Loss(_Noun):
     beta: Annotated[float, Field(gt=0)] | None = None  # of `dpo`: the larger, the nearer to the base; None = 0.1
 
     @property
+    def of_lists(self) -> str:
+        """The kind that a row with the teacher's probabilities is learnt by."""
+        return DEFAULT_SOFT if self.kind == "auto" else self.kind
+
+    @property
     def on_policy(self) -> bool:
         """Whether it is of what the student samples."""
         return self.kind in ON_POLICY

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-ABSENT = -1
-"""In `ids_NK`: nothing more is listed."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """What the teacher says of an answer's N tokens, as natural logarithms at temperature 1."""
 
     logp_N: npt.NDArray[np.float32]  # of the tokens themselves
-    ids_NK: npt.NDArray[np.int32]  # the likeliest there, best first; ABSENT where there are no more
+    ids_NK: npt.NDArray[np.int32]  # the likeliest there, best first; `alignment.ABSENT` where there are no more
     logp_NK: npt.NDArray[np.float32]  # -inf where absent
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from finetune.alignment import ABSENT, Aligned, Unaligned, align
-from finetune.config import DEFAULT_SOFT, Loss
+from finetune.config import Loss
 from finetune.data import Row
 from finetune.errors import BadInput
 from finetune.notes import HarvestNotes
@@ -47,7 +47,7 @@ class Taught:
         if not self.rows:
             return {}
         return {
-            "loss": DEFAULT_SOFT if loss.kind == "auto" else loss.kind,
+            "loss": loss.of_lists,
             "rows": self.rows,
             "hard_rows": dict(self.hard_rows),
             "other_tokens": self.other_tokens,

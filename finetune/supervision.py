@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from finetune import losses
+from finetune.alignment import ABSENT
 from finetune.collate import Rollouts, Soft
-from finetune.config import DEFAULT_SOFT, Loss
+from finetune.config import Loss
 from finetune.losses import coefficients as forms
 from finetune.losses.chunks import TAU
-from finetune.losses.coefficients import ABSENT, Coefficients
+from finetune.losses.coefficients import Coefficients
 
 
 def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft | Rollouts | None) -> Tensor:
@@ -25,7 +26,7 @@ def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft:
         label_N: those tokens.
         soft: what the teacher said of them; None: nothing, of none of them.
     """
-    kind = DEFAULT_SOFT if loss.kind == "auto" else loss.kind
+    kind = loss.of_lists
     if soft is None or kind == "hard":
         none_NK = label_N.new_zeros(len(label_N), 0)
         return losses.fused_sum(hidden_ND, head, forms.of_hard(none_NK, none_NK, label_N, losses.size_of(head)))

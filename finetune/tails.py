@@ -33,8 +33,9 @@ class Tails:
         self._of_all = _why_none_at_all(rendered, notes)
         prompts: dict[Any, set[str]] = {}
         for row in rendered.rows:
-            prompts.setdefault(_stated(row).get("seed"), set()).add(repr(row.prompt))
-        self._shared = {seed for seed, asked in prompts.items() if seed is not None and len(asked) > 1}
+            if (seed := _stated(row).get("seed")) is not None:
+                prompts.setdefault(seed, set()).add(repr(row.prompt))
+        self._shared = {seed for seed, asked in prompts.items() if len(asked) > 1}
 
     def why_none(self, row: Row) -> str | None:
         """Why a row's tokens tell nothing of the tail; None where they do."""

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from finetune.alignment import ABSENT
 from finetune.errors import BadInput
-from finetune.rollout import ABSENT, Scores
+from finetune.rollout import Scores
 
 ROWS_PER_REQUEST = 8
 """Each position of a reply takes some 70 bytes for every token that it lists."""

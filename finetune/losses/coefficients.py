@@ -17,8 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-ABSENT = -1
-"""The id of an entry that is not there."""
+from finetune.alignment import ABSENT
 
 
 @dataclass(frozen=True, slots=True)

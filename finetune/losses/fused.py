@@ -79,7 +79,7 @@ def size_of(head: Any) -> int:
 
 def _fused(hidden_ND: Tensor, head: Any, form: Coefficients, *, summed: bool) -> Tensor:
     if type(head) is not torch.nn.Linear:
-        loss_N = _in_chunks(hidden_ND, head, form)
+        loss_N = recomputed(lambda hidden, part: value(head(hidden), part), head, hidden_ND, form)
         return loss_N.sum() if summed else loss_N
     weights = [head.weight, head.bias]
     if not torch.is_grad_enabled():  # autograd asks for the gradients of leaves all the same
@@ -87,18 +87,23 @@ def _fused(hidden_ND: Tensor, head: Any, form: Coefficients, *, summed: bool) ->
     return _run_apart(hidden_ND, *weights, form.to(_wide(hidden_ND)), summed)
 
 
-def _in_chunks(hidden_ND: Tensor, head: Any, form: Coefficients) -> Tensor:
-    def of_chunk(hidden: Tensor, part: Coefficients) -> Tensor:
-        return value(head(hidden), part)
+def recomputed(of_chunk: Callable[..., Tensor], head: Any, hidden_ND: Tensor, *given: Any) -> Tensor:
+    """A loss of every position, loss_N, in chunks whose logits are computed again in the backward pass.
 
+    Args:
+        of_chunk: some positions of `hidden_ND` and `given` → their losses.
+        head: the output layer.
+        hidden_ND: hidden states.
+        given: what else there is of every position.
+    """
     parts = [
-        checkpoint(of_chunk, hidden_ND[rows], form[rows], use_reentrant=False)
-        for rows in chunks(len(hidden_ND), size_of(head))
+        checkpoint(of_chunk, hidden_ND[rows], *(one[rows] for one in given), use_reentrant=False)
+        for rows in _chunks(len(hidden_ND), size_of(head))
     ]
     return torch.cat(parts) if parts else hidden_ND.new_zeros(0, dtype=_wide(hidden_ND))
 
 
-def chunks(positions: int, vocabulary: int) -> list[slice]:
+def _chunks(positions: int, vocabulary: int) -> list[slice]:
     """The positions whose logits are computed together."""
     rows = max(1, CHUNK_LOGITS // vocabulary)
     return [slice(start, start + rows) for start in range(0, positions, rows)]
@@ -184,7 +189,7 @@ def _run(hidden_ND: Tensor, head: Head, form: Coefficients, grads: _Gradients, o
     weight = weight_VD.to(hidden_ND.dtype)  # wider where every weight learns
     bias = None if bias_V is None else bias_V.to(hidden_ND.dtype)
     losses = [torch.zeros(0, dtype=_wide(hidden_ND), device=hidden_ND.device)]
-    for rows in chunks(len(hidden_ND), len(weight)):
+    for rows in _chunks(len(hidden_ND), len(weight)):
 
         def logits(rows: slice = rows) -> Tensor:
             return functional.linear(hidden_ND[rows], weight, bias).to(_wide(hidden_ND))

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from finetune.losses.coefficients import Listed
-from finetune.losses.fused import chunks, fused_hard, size_of
+from finetune.losses.fused import fused_hard, recomputed
 from finetune.losses.plain import log_rest
 
 LEAST_REST = 1e-6
@@ -82,8 +81,4 @@ def fused_reverse_bucket(hidden_ND: Tensor, head: Any, ids_NK: Tensor, logp_NK: 
     def of_chunk(hidden_ND: Tensor, ids_NK: Tensor, logp_NK: Tensor) -> Tensor:
         return reverse_bucket(head(hidden_ND), ids_NK, logp_NK)
 
-    parts = [
-        checkpoint(of_chunk, hidden_ND[rows], ids_NK[rows], logp_NK[rows], use_reentrant=False)
-        for rows in chunks(len(hidden_ND), size_of(head))
-    ]
-    return torch.cat(parts) if parts else hidden_ND.new_zeros(0)
+    return recomputed(of_chunk, head, hidden_ND, ids_NK, logp_NK)
