@@ -1,6 +1,5 @@
 """A Batch API's stand-in over real HTTP: files and batches by the OpenAI protocol, with faults to order."""
 
-import asyncio
 import json
 import random
 import threading
@@ -14,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from provider import completion, last_line  # isort: skip - a helper beside the tests
+from provider import completion, last_line  # isort: skip - helpers beside the tests
+from serving_thread import serving_app  # isort: skip
 
 Line = dict[str, Any]
 Spoil = Callable[[list[bytes]], list[bytes]]
@@ -250,31 +250,9 @@ def _routes(provider: BatchProvider) -> web.Application:
 
 @contextmanager
 def serving_batches(provider: BatchProvider) -> Iterator[BatchProvider]:
-    """Serve in a thread with a loop of its own, so that the code under test may block or be another process."""
-    ready = threading.Event()
-    stopping: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def serve() -> None:
-        runner = web.AppRunner(_routes(provider), shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        provider.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        stopped = asyncio.Event()
-        stopping.append((asyncio.get_running_loop(), stopped))
-        ready.set()
-        await stopped.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    if not ready.wait(10):
-        raise AssertionError("the provider did not start")
-    loop, stopped = stopping[0]
-    try:
+    """Serve in a thread of its own."""
+    with serving_app(lambda: _routes(provider)) as provider.url:
         yield provider
-    finally:
-        loop.call_soon_threadsafe(stopped.set)
-        thread.join(10)
 
 
 def answers(stored: Callable[[str], list[Any]]) -> dict[str, str]:

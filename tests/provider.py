@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from strict import Strict  # isort: skip - helpers beside the tests
+from serving_thread import serving_app  # isort: skip - helpers beside the tests
+from strict import Strict  # isort: skip
 from wire_faults import Fault, Wire  # isort: skip
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -130,37 +131,15 @@ class Provider:
         return sum((then - at) * count for at, then, count in spans if then > at) / (end - begin)
 
 
+def _routes(provider: Provider) -> web.Application:
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", provider.handle)
+    app.router.add_get("/v1/models", provider.list_models)
+    return app
+
+
 @contextmanager
 def serving(provider: Provider, tls: ssl.SSLContext | None = None) -> Iterator[Provider]:
-    """Serve in a thread with a loop of its own, so that the code under test may block or be another process."""
-    ready = threading.Event()
-    stopping: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", provider.handle)
-        app.router.add_get("/v1/models", provider.list_models)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-        provider.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/v1"
-        stopped = asyncio.Event()
-        stopping.append((asyncio.get_running_loop(), stopped))
-        ready.set()
-        await stopped.wait()
-        await runner.cleanup()
-        left = asyncio.all_tasks() - {asyncio.current_task()}  # answers nobody waits for any more
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    if not ready.wait(10):
-        raise AssertionError("the provider did not start")
-    loop, stopped = stopping[0]
-    try:
+    """Serve in a thread of its own."""
+    with serving_app(lambda: _routes(provider), tls) as provider.url:
         yield provider
-    finally:
-        loop.call_soon_threadsafe(stopped.set)
-        thread.join(10)
