@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from finetune.attention import by_mask
+from finetune.drawing import drawn
 from finetune.generation import BATCH_SIZE, batches, in_halves, left_padded, room
 from finetune.objective import Objective
 from finetune.student import Base, greedy_settings, plain
@@ -110,9 +111,7 @@ class _Draw(LogitsProcessor):
     def __call__(self, input_ids: Any, scores: Tensor) -> Tensor:  # noqa: ARG002 - transformers'
         """The tokens' scores → 0 for the one that is drawn, else -inf."""
         log_q_BV = scores.double().log_softmax(1)
-        ends_BV = log_q_BV.exp().cumsum(1)
-        chance_B1 = ends_BV.new_tensor([[dice.random()] for dice in self._dice]) * ends_BV[:, -1:]
-        # A chance that rounding puts at the very end is the last token's.
-        drawn_B1 = torch.searchsorted(ends_BV, chance_B1, right=True).clamp(max=scores.shape[1] - 1)
+        chance_B = log_q_BV.new_tensor([dice.random() for dice in self._dice])
+        drawn_B1 = drawn(log_q_BV.exp(), chance_B)[:, None]
         self._log_q.append(log_q_BV.gather(1, drawn_B1)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter(1, drawn_B1, 0.0)

@@ -75,7 +75,7 @@ rendering
 preference
 batching tails
 collate attention
-losses
+losses drawing
 supervision
 schedule
 embedded adapters shards

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from finetune.drawing import drawn
 from finetune.serving.rows import Sampling
 
 GREEDY_BELOW = 1e-5
@@ -24,7 +25,8 @@ def choose(logits_BV: Tensor, samplings: Sequence[Sampling], draws: Sequence[flo
     ids = logits_BV.argmax(dim=-1).tolist()
     for row, (sampling, draw) in enumerate(zip(samplings, draws, strict=True)):
         if sampling.temperature >= GREEDY_BELOW:
-            ids[row] = _take(probabilities(logits_BV[row], sampling), draw)
+            p_V = probabilities(logits_BV[row], sampling)
+            ids[row] = int(drawn(p_V[None], p_V.new_tensor([draw])))
     return ids
 
 
@@ -43,9 +45,3 @@ def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:
             sorted_V = sorted_V.where(before_V < sampling.top_p * sorted_V.sum(), 0.0)
         p_V = torch.zeros_like(p_V).scatter(-1, order_V, sorted_V)
     return p_V / p_V.sum()
-
-
-def _take(p_V: Tensor, draw: float) -> int:
-    """The token whose share of the line from 0 to 1 holds the draw."""
-    ends_V = p_V.cumsum(-1)
-    return int(torch.searchsorted(ends_V, draw * ends_V[-1], right=True))
