@@ -89,6 +89,8 @@ class Api:
             lambda: [prompts.completion_ids(self._served, one, special=special) for one in asked.prompt]
         )
         most = [prompts.room(self._served, one, asked.max_tokens) for one in ids]
+        if asked.prompt_logprobs is not None:
+            prompts.require_scorable(ids, asked.n, asked.prompt_logprobs)
         call = self._call(asked, ids, most, top=asked.logprobs, prompt_top=asked.prompt_logprobs)
         return await self._respond(request, asked, call, CompletionForm(self._served, asked, ids))
 

@@ -10,6 +10,8 @@ from finetune.serving.requests import ChatMessage
 from finetune.serving.served import Served
 
 TOO_LONG = "context_length_exceeded"
+MOST_SCORED = 1 << 21
+"""Log probabilities of prompts in one reply: some 250 MB while it is made."""
 
 
 def chat_ids(served: Served, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
@@ -90,6 +92,21 @@ def room(served: Served, ids: Sequence[int], most_tokens: int | None) -> int:
             code=TOO_LONG,
         )
     return left if most_tokens is None else most_tokens
+
+
+def require_scorable(ids: Sequence[Sequence[int]], choices: int, top: int) -> None:
+    """Refuse more log probabilities of prompts than memory is meant for.
+
+    Raises:
+        Refused: too many.
+    """
+    wanted = sum(map(len, ids)) * choices * (top + 1)
+    if wanted > MOST_SCORED:
+        raise Refused(
+            f"prompt_logprobs: {wanted:,} log probabilities in one reply, {MOST_SCORED:,} at most; send fewer prompts",
+            param="prompt_logprobs",
+            code="invalid_value",
+        )
 
 
 def stop_ids(served: Served, stops: Sequence[str]) -> frozenset[int]:

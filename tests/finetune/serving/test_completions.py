@@ -9,6 +9,7 @@ import torch
 from clients import logits
 from openai import AsyncOpenAI
 
+from finetune.serving import prompts
 from finetune.serving.served import Served
 
 IDS = [258, 70, 71, 72, 5, 9, 70, 200]
@@ -70,6 +71,18 @@ async def test_without_tokens_to_say_it_only_scores(http: httpx.AsyncClient) -> 
     [choice] = reply.json()["choices"]
     assert (choice["text"], choice["finish_reason"]) == ("", "length")
     assert reply.json()["usage"] == {"prompt_tokens": 8, "completion_tokens": 0, "total_tokens": 8}
+
+
+async def test_more_scores_than_memory_is_meant_for_are_refused(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompts, "MOST_SCORED", 2 * len(IDS) * 3)
+    await complete(http, [IDS, IDS], max_tokens=0, prompt_logprobs=2)
+    for more in ({"prompt": [IDS, IDS, IDS]}, {"prompt_logprobs": 3}, {"n": 2}):
+        body = {"model": "tiny", "prompt": [IDS, IDS], "max_tokens": 0, "prompt_logprobs": 2} | more
+        reply = await http.post("/v1/completions", json=body)
+        assert reply.status_code == 400
+        assert reply.json()["error"]["param"] == "prompt_logprobs"
 
 
 async def test_ids_are_the_model_s_as_they_were_sent(http: httpx.AsyncClient) -> None:
