@@ -12,7 +12,7 @@ from harvester.errors import BadInput
 from harvester.parsing import bare, parse
 from harvester.recipe import Recipe, Step
 from harvester.records import Answer, Check, Json, Outcome, RuleDigests, digest, unanswered
-from harvester.store.reading import StoredRow
+from harvester.store.stored import StoredRow
 from harvester.verify.answers import read_json
 from harvester.verify.base import Failed, Verifier
 

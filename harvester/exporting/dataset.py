@@ -31,7 +31,7 @@ from harvester.recipe import Recipe
 from harvester.records import Json
 from harvester.store import StoreReader
 from harvester.store.curations import Curation
-from harvester.store.reading import StoredReply
+from harvester.store.stored import StoredReply
 from harvester.terms import with_rules
 from harvester.verdicts import Verdict, said
 

@@ -13,7 +13,7 @@ from harvester.recipe import REPAIR, Recipe, Step
 from harvester.records import Answer, Json, Outcome
 from harvester.selection import NOT_SELECTED, WAITING, Group, Node, decide
 from harvester.store import StoredRow
-from harvester.store.reading import StoredReply
+from harvester.store.stored import StoredReply
 
 
 class Lineage(NamedTuple):

@@ -18,7 +18,7 @@ from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoredRow
-from harvester.store.reading import BODY, POSITION, RAW, PackedRow, legible, stored_row
+from harvester.store.stored import BODY, POSITION, RAW, PackedRow, legible, stored_row
 from harvester.verdicts import Verdict
 
 if TYPE_CHECKING:

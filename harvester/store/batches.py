@@ -13,8 +13,8 @@ from harvester.records import Json
 from harvester.store.applying import utc_now
 from harvester.store.paging import chunks
 from harvester.store.plans import as_text, packed
-from harvester.store.reading import inflated
 from harvester.store.schema import ANSWERED, batched, batches, quarantined, requests, rows
+from harvester.store.stored import inflated
 
 LIVE = batches.c.ended_at.is_(None)
 
@@ -117,14 +117,29 @@ def _batch(row: Any) -> Batch:
 
 def members(connection: Connection, batch: int) -> Iterable[Member]:
     """The requests of a batch that has no end, in the order of its file."""
-    query = (
-        select(requests.c.id, requests.c.key, requests.c.body, requests.c.state)
-        .join(batched, batched.c.request_id == requests.c.id)
-        .where(batched.c.batch_id == batch)
-        .order_by(requests.c.id)
-    )
-    for row in connection.execute(query, execution_options={"yield_per": 500}):
-        yield Member(row.id, row.key, inflated(row.body, f"request {row.id}"), row.state == ANSWERED)
+    query = _in_batch(batch, requests.c.id, requests.c.key, requests.c.body, requests.c.state)
+    return map(_member, connection.execute(query, execution_options={"yield_per": 500}))
+
+
+def keys_in(connection: Connection, batch: int) -> list[str]:
+    """The keys of the requests of a batch that has no end, in the order of its file."""
+    return list(connection.execute(_in_batch(batch, requests.c.key)).scalars())
+
+
+def members_named(connection: Connection, batch: int, named: Sequence[str]) -> dict[str, Member]:
+    """Some of the requests of a batch that has no end, by their keys."""
+    query = _in_batch(batch, requests.c.id, requests.c.key, requests.c.body, requests.c.state)
+    found = (connection.execute(query.where(requests.c.key.in_(some))) for some in chunks(named))
+    return {member.key: member for rows in found for member in map(_member, rows)}
+
+
+def _in_batch(batch: int, *columns: Any) -> Any:
+    its = select(*columns).join(batched, batched.c.request_id == requests.c.id).where(batched.c.batch_id == batch)
+    return its.order_by(requests.c.id)
+
+
+def _member(row: Any) -> Member:
+    return Member(row.id, row.key, inflated(row.body, f"request {row.id}"), row.state == ANSWERED)
 
 
 def keys(connection: Connection, request_ids: Sequence[int]) -> dict[int, str]:

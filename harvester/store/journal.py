@@ -11,7 +11,8 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from harvester.store.events import Event, Judged, Replied
-from harvester.store.writing import Pending, StoreWriter
+from harvester.store.pending import Pending
+from harvester.store.writing import StoreWriter
 
 LINGER_S = 0.03
 """How long a group waits for company; with the sync itself a reply is on disk within 50 ms."""

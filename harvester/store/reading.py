@@ -2,70 +2,28 @@
 
 import json
 import sqlite3
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
-from harvester.errors import StoreUnusable
-from harvester.records import Check, Json, Outcome, RuleDigests, decoded
+from harvester.records import Json, RuleDigests
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, answered_since, newest
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
 from harvester.store.paging import PAGE, chunks
-from harvester.store.schema import PENDING, curated, outcomes, plans, replies, requests, rows, runs, seeds, teachers
+from harvester.store.schema import PENDING, outcomes, plans, replies, requests, rows, runs, seeds
+from harvester.store.stored import PackedRow, StoredRow, in_order, legible, raw_replies, rows_query, stored_row
 
 T = TypeVar("T")
 CACHE_KIB = 16 * 1024
 """For reading all of a plan: seeds lie in the order of their hashes, and the inner pages of a million fill 4 MB."""
-
-
-class StoredReply(NamedTuple):
-    """A reply as it was stored, with the teacher as it was that day."""
-
-    raw: bytes
-    cost_nusd: int
-    received_at: str
-    teacher: str
-    provider: str
-    terms: Mapping[str, Json]
-
-
-class StoredRow(NamedTuple):
-    """One row of a plan: its seed and sample, its request, and its reply where there is one.
-
-    A tuple is made in a third of the time that a frozen dataclass takes.
-    """
-
-    id: int  # in the table of rows
-    row_id: str
-    request_key: str
-    request_body: bytes
-    state: str
-    reason: str | None
-    step: str
-    split: str
-    position: int
-    seed_id: str
-    seed: Mapping[str, Json]
-    seed_text: str  # canonical JSON of it, as the store has it
-    reference: Json
-    sample: int
-    reply: StoredReply | None
-    parent: int | None  # the row that it was made from
-    part: int  # which of that one's new seeds
-    rules: str | None  # digest of the rules behind `outcome`
-    outcome: Outcome | None
-    looked_at: bool = False  # by the recipe's newest curation, which would write it or dropped it
-    curated: str | None = None  # why it dropped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +45,6 @@ class RunState:
     ended_at: str | None
     outcome: str | None
     progress: Json  # as it last reported
-
-
-PackedRow = tuple[Any, ...]
-"""A row of a plan with all that belongs to it as the database holds it, in the order of `_rows_query`'s columns."""
-POSITION, BODY, RAW = 4, 12, 15
-"""Where in it are: its seed's position, its request's body, its reply."""
-
-
-@contextmanager
-def legible(path: Path) -> Iterator[None]:
-    """Says of the store at `path` what is neither JSON nor text any more, or of another type.
-
-    Raises:
-        StoreUnusable: something is.
-    """
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise StoreUnusable(f"{path}: damaged ({error}); `harvester verify` lists all of it") from error
 
 
 class StoreReader:
@@ -143,14 +82,14 @@ class StoreReader:
 
     def rows(self, plan_id: int) -> Generator[StoredRow]:
         """Every row of a plan, in the order of its seeds and samples, streamed."""
-        return self._stream(_in_order(plan_id))
+        return self._stream(in_order(plan_id))
 
     def packed_rows(self, plan_id: int) -> Generator[PackedRow]:
         """As `rows`, without looking at them: `stored_row` does, maybe in another process."""
         with self._reading() as connection:
             connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}")
             # The driver's own rows: SQLAlchemy's take a fifth of the time of reading.
-            cursor = connection.execute(_in_order(plan_id)).cursor
+            cursor = connection.execute(in_order(plan_id)).cursor
             try:
                 while page := cursor.fetchmany(PAGE):
                     yield from page
@@ -179,12 +118,12 @@ class StoreReader:
 
     def unjudged(self, plan_id: int, rules: RuleDigests) -> Iterator[StoredRow]:
         """Rows whose reply was never judged, or by other rules; what is known to be judged is not looked at."""
-        yield from self._stream(_rows_query(answered=True).where(*unjudged(plan_id, rules)))
+        yield from self._stream(rows_query(answered=True).where(*unjudged(plan_id, rules)))
 
     def unjudged_children(self, plan_id: int, rules: RuleDigests) -> Iterator[StoredRow]:
         """Rows that were made from others, whose requests were answered before, and that nobody has judged by rules."""
         of_plan = (rows.c.plan_id == plan_id, rows.c.parent.is_not(None))
-        yield from self._stream(_rows_query(answered=True).where(*of_plan, not_judged_by(rules)))
+        yield from self._stream(rows_query(answered=True).where(*of_plan, not_judged_by(rules)))
 
     def count_unjudged(self, plan_id: int, rules: RuleDigests) -> int:
         """How many rows `unjudged` would give."""
@@ -201,11 +140,11 @@ class StoreReader:
     def of_step(self, plan_id: int, step: str) -> Iterator[StoredRow]:
         """The rows of one step whose requests have come to an end, with or without a reply."""
         of_step = (rows.c.plan_id == plan_id, rows.c.step == step, requests.c.state != PENDING)
-        yield from self._stream(_rows_query().where(*of_step))
+        yield from self._stream(rows_query().where(*of_step))
 
     def answered(self, plan_id: int) -> Iterator[StoredRow]:
         """Rows that have a reply."""
-        yield from self._stream(_rows_query(answered=True).where(rows.c.plan_id == plan_id))
+        yield from self._stream(rows_query(answered=True).where(rows.c.plan_id == plan_id))
 
     def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
         with self._reading() as connection:
@@ -240,7 +179,7 @@ class StoreReader:
 
     def accepted_replies(self, plan_id: int, steps: Sequence[str], *, limit: int) -> list[bytes]:
         """The newest accepted replies of train of these steps."""
-        query = _rows_query(answered=True).where(rows.c.plan_id == plan_id, rows.c.step.in_(steps))
+        query = rows_query(answered=True).where(rows.c.plan_id == plan_id, rows.c.step.in_(steps))
         query = query.where(rows.c.split == "train", outcomes.c.accepted).order_by(rows.c.id.desc()).limit(limit)
         return [row.reply.raw for row in self._stream(query) if row.reply]
 
@@ -269,7 +208,7 @@ class StoreReader:
         seed_ids = select(rows.c.seed_id).where(rows.c.row_id == row_id)
         of_plan = rows.c.plan_id == plan_id
         positions = select(rows.c.position).where(of_plan, rows.c.seed_id.in_(seed_ids))
-        return list(self._stream(_in_order(plan_id).where(rows.c.position.in_(positions))))
+        return list(self._stream(in_order(plan_id).where(rows.c.position.in_(positions))))
 
     def curation(self, recipe: str) -> Curation | None:
         """The recipe's newest curation."""
@@ -290,97 +229,3 @@ class StoreReader:
             return None
         progress = None if run.progress is None else json.loads(run.progress)
         return RunState(run.id, run.started_at, run.ended_at, run.outcome, progress)
-
-
-def _in_order(plan_id: int) -> Select[tuple[object, ...]]:
-    return _rows_query().where(rows.c.plan_id == plan_id).order_by(rows.c.position, rows.c.sample, rows.c.id)
-
-
-def _rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
-    return (
-        select(
-            rows.c.id, rows.c.row_id, rows.c.step, rows.c.split, rows.c.position, rows.c.sample, rows.c.seed_id,
-            rows.c.parent, rows.c.part,
-            seeds.c.data, rows.c.reference,
-            requests.c.key, requests.c.body, requests.c.state, requests.c.reason,
-            replies.c.raw, replies.c.cost_nusd, replies.c.received_at,
-            teachers.c.name, teachers.c.provider, teachers.c.terms,
-            outcomes.c.rules, outcomes.c.accepted, outcomes.c.drop_reason, outcomes.c.score, outcomes.c.vote,
-            outcomes.c.checks,
-            curated.c.id, curated.c.reason,
-        )
-        .join(seeds, seeds.c.seed_id == rows.c.seed_id)
-        .join(requests, requests.c.id == rows.c.request_id)
-        .join(replies, replies.c.request_id == requests.c.id, isouter=not answered)
-        .outerjoin(teachers, teachers.c.id == replies.c.teacher_id)
-        .outerjoin(outcomes, outcomes.c.id == rows.c.id)
-        .outerjoin(curated, curated.c.id == rows.c.id)
-    )  # fmt: skip
-
-
-def raw_replies(connection: Connection, request_ids: Iterable[int]) -> dict[int, bytes]:
-    """Request → its reply's bytes, for those that have one."""
-    query = select(replies.c.request_id, replies.c.raw)
-    return {
-        one: inflated(raw, f"the reply to request {one}")
-        for some in chunks(request_ids)
-        for one, raw in connection.execute(query.where(replies.c.request_id.in_(some)))
-    }
-
-
-def inflated(blob: bytes, what: str) -> bytes:
-    """The bytes as they were before the store compressed them.
-
-    Raises:
-        StoreUnusable: they are damaged; `what` they are is in the message.
-    """
-    try:
-        return zlib.decompress(blob, bufsize=4 * len(blob))  # the default, 16 kB, costs a tenth of the time
-    except zlib.error as error:
-        raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
-
-
-@lru_cache(maxsize=100)
-def _terms(text: str) -> Mapping[str, Json]:
-    """A teacher's terms, which all of its replies share."""
-    terms: Mapping[str, Json] = json.loads(text)
-    return terms
-
-
-@lru_cache(maxsize=100, typed=True)
-def _outcome(
-    accepted: int, drop_reason: str | None, checks: str | None, score: float | None, vote: str | None
-) -> Outcome:
-    """An outcome, which most rows have in common with others."""
-    known = tuple(Check(**check) for check in json.loads(checks)) if checks else ()
-    return Outcome(bool(accepted), drop_reason, known, score, vote)
-
-
-def stored_row(row: PackedRow) -> StoredRow:
-    """What a row of the database says.
-
-    Raises:
-        StoreUnusable: its request or its reply is damaged.
-        ValueError, TypeError: something else of it is (`legible`).
-    """
-    # By position: looking up the columns of a million rows by their names would take as long as reading them.
-    (
-        number, row_id, step, split, position, sample, seed_id, parent, part, data, reference,
-        key, body, state, reason,
-        raw, cost_nusd, received_at, teacher, provider, terms,
-        rules, accepted, drop_reason, score, vote, checks,
-        looked_at, against,
-    ) = row  # fmt: skip
-    reply = outcome = None
-    if raw is not None:
-        raw = inflated(raw, f"the reply to request {key}")
-        reply = StoredReply(raw, cost_nusd, received_at, teacher, provider, _terms(terms))
-    if rules is not None:
-        outcome = _outcome(accepted, drop_reason, checks, score, vote)
-    body = inflated(body, f"request {key}")
-    reference = None if reference is None else decoded(reference)
-    # In the order of the fields: naming them would take longer than making the tuple.
-    return StoredRow(
-        number, row_id, key, body, state, reason, step, split, position, seed_id, decoded(data), data, reference,
-        sample, reply, parent, part, rules, outcome, looked_at is not None, against,
-    )  # fmt: skip

@@ -11,9 +11,9 @@ from harvester.store.conditions import in_no_batch, is_held_out, not_judged_by
 from harvester.store.events import Known
 from harvester.store.nodes import ENDED
 from harvester.store.paging import chunks
-from harvester.store.reading import inflated, raw_replies
+from harvester.store.pending import Pending
 from harvester.store.schema import PENDING, outcomes, requests, rows, seeds
-from harvester.store.writing import Pending
+from harvester.store.stored import inflated, raw_replies
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,54 +1,30 @@
 """The store's one writer."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.records import Json, digest
-from harvester.store import curations
+from harvester.store import curations, pending
+from harvester.store import runs as runs_of
 from harvester.store.applying import utc_now, write
-from harvester.store.conditions import in_no_batch, in_plan, is_held_out
 from harvester.store.curations import Dropped
 from harvester.store.engine import explained, writing_engine
-from harvester.store.events import TEACHER, Event, Judged, Lost, Replied, Unanswered
+from harvester.store.events import TEACHER, Event, Judged, Replied, Unanswered
 from harvester.store.lock import sole_writer
 from harvester.store.mark import Mark
-from harvester.store.paging import chunks
+from harvester.store.pending import Pending
 from harvester.store.plans import New, Planned, add_rows, as_text
-from harvester.store.reading import inflated
-from harvester.store.schema import EXHAUSTED, FAILED, OPEN, PENDING, plans, requests, rows, runs, spending, teachers
+from harvester.store.runs import DONE, KILLED, ORDERLY, STOPPED, KilledRun
+from harvester.store.schema import plans, requests, runs, spending, teachers
+
+__all__ = ["DONE", "KILLED", "ORDERLY", "STOPPED", "KilledRun", "Pending", "StoreWriter"]
 
 T = TypeVar("T")
-
-DONE, STOPPED, KILLED = "done", "stopped", "killed"
-ORDERLY = (DONE, STOPPED)
-"""Outcomes of a run; a killed one is closed by the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A planned request that has no answer yet."""
-
-    request_id: int
-    body: bytes
-    teacher: str = TEACHER  # the recipe's name for it
-    held_out: bool = False  # of dev or test: asked however many rows of train are accepted
-
-
-@dataclass(frozen=True, slots=True)
-class KilledRun:
-    """A run that never ended: at most `sent` got no answer, at its prices (JSON by teacher, as `Price`)."""
-
-    run_id: int
-    prices: Mapping[str, Json]
-    sent: list[Pending]
 
 
 def _nothing(_: Connection) -> object: ...
@@ -142,30 +118,12 @@ class StoreWriter:
     def killed_runs(self) -> list[KilledRun]:
         """Every run that never ended, with what it may have sent and has no answer to."""
         with self._transaction() as connection:
-            found = connection.execute(select(runs).where(runs.c.ended_at.is_(None))).all()
-            prices = [json.loads(run.price or "{}") or {} for run in found]
-            return [
-                KilledRun(run.id, its, self._maybe_sent(connection, run))
-                for run, its in zip(found, prices, strict=True)
-            ]
-
-    def _maybe_sent(self, connection: Connection, run: Row[Any]) -> list[Pending]:
-        marked, highest = self.mark.of(run.id)
-        highest = max(run.handed_out, highest)  # of a run from before schema 0003
-        query = _pending_query(run.plan_id)
-        if highest:
-            return self._pending_rows(connection, query.where(requests.c.id <= highest))
-        out = chunks(sorted({*marked, *json.loads(run.outstanding or "[]")}))
-        parts = (self._pending_rows(connection, query.where(requests.c.id.in_(some))) for some in out)
-        return list(chain.from_iterable(parts))
+            return runs_of.killed(connection, self.mark, self.path)
 
     def uncertain(self, recipe: str) -> int:
         """How many requests the recipe's runs that were killed since its last orderly one may have sent in vain."""
-        of_recipe = runs.c.recipe == recipe
-        orderly = select(func.coalesce(func.max(runs.c.id), 0)).where(of_recipe, runs.c.outcome.in_(ORDERLY))
-        query = select(func.coalesce(func.sum(runs.c.uncertain), 0))
         with self._transaction() as connection:
-            return int(connection.execute(query.where(of_recipe, runs.c.id > orderly.scalar_subquery())).scalar_one())
+            return runs_of.uncertain(connection, recipe)
 
     def end_run(
         self,
@@ -177,10 +135,8 @@ class StoreWriter:
         uncertain: int = 0,
     ) -> None:
         """Write down how a run ended, and what it may have lost on the way, by teacher."""
-        values = {"ended_at": utc_now(), "outcome": outcome, "seconds": round(seconds), "uncertain": uncertain}
         with self._transaction() as connection:
-            connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
-            write(connection, [Lost(run_id, nusd, teacher) for teacher, nusd in (lost_nusd or {}).items()])
+            runs_of.end(connection, run_id, outcome, seconds=seconds, lost_nusd=lost_nusd or {}, uncertain=uncertain)
 
     def begin_run(
         self, plan_id: int, recipe: str, prices: Json, *, retry_failed: bool = False, reopen: bool = True
@@ -194,13 +150,10 @@ class StoreWriter:
             retry_failed: as said.
             reopen: false where it asks nothing, and only takes in what was asked before.
         """
-        reopened = (EXHAUSTED, FAILED) if retry_failed else (EXHAUSTED,)
         with self._transaction() as connection:
             if reopen:
-                again = (OPEN, requests.c.state.in_(reopened), in_plan(plan_id))
-                connection.execute(update(requests).where(*again).values(state=PENDING, reason=None))
-            values = {"plan_id": plan_id, "recipe": recipe, "price": as_text(prices), "started_at": utc_now()}
-            run_id = int(connection.execute(insert(runs).values(**values).returning(runs.c.id)).scalar_one())
+                runs_of.reopen(connection, plan_id, retry_failed=retry_failed)
+            run_id = runs_of.begin(connection, plan_id, recipe, prices)
             self.mark.begin(run_id)
         return run_id
 
@@ -211,25 +164,14 @@ class StoreWriter:
 
         With `held_out`, those of dev and test alone.
         """
-        query = _pending_query(plan_id, teacher).where(requests.c.id > after).order_by(requests.c.id).limit(limit)
-        if held_out:
-            query = query.where(is_held_out(plan_id))
+        query = pending.pending_query(plan_id, teacher, held_out=held_out).where(requests.c.id > after)
         with self._transaction() as connection:
-            return self._pending_rows(connection, query)
-
-    def _pending_rows(self, connection: Connection, query: Select[tuple[int, bytes, str, bool]]) -> list[Pending]:
-        return [
-            Pending(row.id, inflated(row.body, f"{self.path}: request {row.id}"), row.teacher, bool(row.held_out))
-            for row in connection.execute(query)
-        ]
+            return list(pending.found(connection, query.order_by(requests.c.id).limit(limit), self.path))
 
     def count_pending(self, plan_id: int, *, held_out: bool = False) -> int:
         """How many of the plan's requests are open; with `held_out`, of those of dev and test alone."""
-        its = is_held_out(plan_id) if held_out else in_plan(plan_id)
-        is_open = (OPEN, requests.c.state == PENDING, its, in_no_batch())
-        query = select(func.count()).select_from(requests).where(*is_open)
         with self._transaction() as connection:
-            return int(connection.execute(query).scalar_one())
+            return pending.count(connection, plan_id, held_out=held_out)
 
     def spent_nusd(self, *, teacher: str | None = None, run_id: int | None = None) -> int:
         """What the store cost so far, in nano-dollars, with what was lost on the way; of one teacher, of one run."""
@@ -256,10 +198,8 @@ class StoreWriter:
 
     def plan_judged(self, plan_id: int, rules: str) -> None:
         """Note that every answered row of a plan was judged by these rules, whoever answered it."""
-        latest = select(func.max(runs.c.id)).scalar_subquery()
-        values = {"judged_rules": rules, "judged_run": func.coalesce(latest, 0)}
         with self._transaction() as connection:
-            connection.execute(update(plans).where(plans.c.id == plan_id).values(values))
+            runs_of.plan_judged(connection, plan_id, rules)
 
     def apply_judged(
         self,
@@ -277,7 +217,9 @@ class StoreWriter:
             then: called once they are written, on the same connection.
         """
         if judged:
-            self.apply_with(judged, then, first=lambda connection: _forget_other_rules(connection, plan_id, rules))
+            self.apply_with(
+                judged, then, first=lambda connection: runs_of.forget_other_rules(connection, plan_id, rules)
+            )
 
     def apply(self, events: Sequence[Event]) -> None:
         """Commit a group of events; when this returns they are on disk."""
@@ -306,21 +248,3 @@ class StoreWriter:
             connection.execute(update(runs).where(runs.c.id == self.mark.run_id).values(out))
         self.mark.settled(event.request_id for event in events if isinstance(event, Replied | Unanswered))
         return done
-
-
-def _forget_other_rules(connection: Connection, plan_id: int, rules: str) -> None:
-    """Take back the notes that a plan, or a run of it, was judged by other rules: some of its outcomes are no more."""
-    for table, its in ((plans, plans.c.id), (runs, runs.c.plan_id)):
-        others = (its == plan_id, table.c.judged_rules != rules)
-        connection.execute(update(table).where(*others).values(judged_rules=None))
-
-
-def _pending_query(plan_id: int, teacher: str | None = None) -> Select[tuple[int, bytes, str, bool]]:
-    """The plan's open requests, each with the one teacher that it is asked of; all, or those of a teacher."""
-    # Steps that ask the same of one provider under two names share the request: one of the names has it.
-    of_plan = (rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
-    asked = select(func.min(rows.c.teacher)).where(*of_plan).scalar_subquery()
-    its = in_plan(plan_id) if teacher is None else asked == teacher
-    is_open = (OPEN, requests.c.state == PENDING, its, in_no_batch())
-    held_out = is_held_out(plan_id).label("held_out")
-    return select(requests.c.id, requests.c.body, asked.label("teacher"), held_out).where(*is_open)

@@ -16,7 +16,7 @@ from harvester.parsing import other_model, parse, read_usage
 from harvester.recipe import Recipe
 from harvester.records import Usage
 from harvester.store import StoredRow
-from harvester.store.reading import StoredReply
+from harvester.store.stored import StoredReply
 
 
 def reply(message: Any, finish_reason: Any = "stop", **more: Any) -> bytes:

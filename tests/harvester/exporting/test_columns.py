@@ -12,7 +12,7 @@ from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.records import canonical
 from harvester.store import StoredRow
-from harvester.store.reading import StoredReply
+from harvester.store.stored import StoredReply
 
 LIKE_ONE = st.sampled_from([1, 1.0, True, "1", None, [1], [True], {"a": 1}, {"a": 1.0}])
 TERMS = [{"id": name, "verdict": "allowed", "as_of": "", "basis": None} for name in ("x", "y")]

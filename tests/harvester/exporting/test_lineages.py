@@ -13,8 +13,8 @@ from harvester.exporting.recalling import Judgements
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoredRow
-from harvester.store.reading import StoredReply
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, PENDING
+from harvester.store.stored import StoredReply
 
 TERMS = {"id": "x", "verdict": "allowed", "as_of": "", "basis": None}
 ONE_STEP = [{"name": "a", "prompt": "a.j2", "verify": {"json_schema": {"type": "object", "required": ["n"]}}}]
