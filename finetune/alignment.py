@@ -19,18 +19,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from finetune.placing import END, Begins, Piece, place, place_beginning, without_first_space
+from finetune.placing import (
+    END,
+    UNKNOWN,
+    Begins,
+    Piece,
+    Said,
+    place,
+    place_beginning,
+    without_first_space,
+    without_last_space,
+)
 from finetune.token_bytes import Vocabulary
 
 ABSENT = -1
 """In `ids_NK`: nothing more is listed. In `chunk_N`: in no chunk."""
-UNKNOWN = -9999.0
-"""What OpenAI gives as log-probability of a token that is not among those it ranks."""
-Said = Sequence[Mapping[str, Any]]
-"""A row's `logprobs`: each token's `bytes` and `logprob`, and `top`: the same of those listed beside it, as lists.
-
-Bytes are null where nobody knows them.
-"""
 Listed = list[tuple[int, float]]
 """Tokens of the student with the natural log of their probabilities, likeliest first."""
 
@@ -68,7 +71,8 @@ def align(
 
     A listing is there where a token of each begins at the same byte; what no single token of the student spells is left
     out of it. The token that ended the teacher's turn is the student's, however it is spelt. A first space that the
-    answer lacks counts at no token of the first place.
+    answer lacks counts at no token of the first place; of white space that it lacks at its end nothing is told, nor of
+    the token that this begins in or of the end of the turn behind it.
 
     Args:
         said: the teacher's tokens, with the one that ended its turn if the API gave it.
@@ -86,21 +90,36 @@ def align(
     """
     if not said:
         return Unaligned.NO_LOGPROBS
-    end = next((at for at, token in enumerate(ids) if token in stop_ids), len(ids))
-    ended = end < len(ids)
-    ours = [vocabulary.bytes_of(token) or b"" for token in ids[:end]]
-    text = b"".join(ours)
+    ours = spelt(ids, vocabulary, stop_ids)
+    end, ended, text = len(ours), len(ours) < len(ids), b"".join(ours)
     if not text.startswith(before) or not all(ours):
         return Unaligned.OTHER_TEXT
-    answer = text[len(before) :]
-    said = without_first_space(said, answer)
-    placed = (place if ended else place_beginning)([token["bytes"] for token in said], answer)
-    if placed is None:
+    found = _placed(said, text[len(before) :], whole=ended)
+    if found is None:
         return Unaligned.OTHER_TEXT
-    theirs, begins = placed
+    said, theirs, begins = found
     ends = {b"", said[-1]["bytes"]} if theirs[-1] == END else {b""}
     reader = _Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most, cut)
     return _compared(said, theirs, begins, ours + [END] * ended, before=before, reader=reader, ids=ids)
+
+
+def spelt(ids: Sequence[int], vocabulary: Vocabulary, stop_ids: Collection[int]) -> list[bytes]:
+    """The bytes of a student's tokens of an answer, up to the one that ends the turn; none where they are not known."""
+    end = next((at for at, token in enumerate(ids) if token in stop_ids), len(ids))
+    return [vocabulary.bytes_of(token) or b"" for token in ids[:end]]
+
+
+def _placed(said: Said, answer: bytes, *, whole: bool) -> tuple[Said, list[Piece], Begins] | None:
+    """What was said of an answer's own text, its tokens and where they begin; None where that is another text.
+
+    White space at the ends of an answer may have been stripped: by the server, or before it was stored.
+    """
+    said = without_first_space(said, answer)
+    for told in (said, without_last_space(said)):
+        placed = (place if whole else place_beginning)([token["bytes"] for token in told], answer)
+        if placed is not None:
+            return told, *placed
+    return None
 
 
 @dataclass(frozen=True, slots=True)

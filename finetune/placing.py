@@ -15,6 +15,13 @@ END = b"\xff<end of turn>"
 END_MARK = re.compile(rb"(<.+>|\[.+\])?", re.DOTALL)
 """How APIs spell that token: <|im_end|>, </s>, [EOS] or, as llama.cpp does, with no bytes at all."""
 
+UNKNOWN = -9999.0
+"""What OpenAI gives as log-probability of a token that is not among those it ranks."""
+Said = Sequence[Mapping[str, Any]]
+"""A row's `logprobs`: each token's `bytes` and `logprob`, and `top`: the same of those listed beside it, as lists.
+
+Bytes are null where nobody knows them.
+"""
 Piece = bytes | None
 """A token's bytes; None where nobody knows them. It has some, but for a last one, which may be the end of the turn."""
 Begins = list[int | None]
@@ -22,7 +29,7 @@ Begins = list[int | None]
 SPACE = b" "
 
 
-def without_first_space(said: Sequence[Mapping[str, Any]], answer: bytes) -> Sequence[Mapping[str, Any]]:
+def without_first_space(said: Said, answer: bytes) -> Said:
     """What was said of an answer whose first space was stripped: SentencePiece's decoder does, and so do servers.
 
     The first token and those listed at its place spell the answer then without the space that they begin with. One that
@@ -41,6 +48,41 @@ def without_first_space(said: Sequence[Mapping[str, Any]], answer: bytes) -> Seq
         return said
     listed = [None if piece in {None, SPACE} else piece.removeprefix(SPACE) for piece in first["top"]["bytes"]]
     return [{**first, "bytes": spelt[1:], "top": {**first["top"], "bytes": listed}}, *said[1:]]
+
+
+def without_last_space(said: Said) -> Said:
+    """What was said of an answer whose last white space was stripped: tokens of white space at the end are left out.
+
+    A token that ends in white space is shortened. Of that token, and of the one that ends the turn, nothing is told any
+    more: what the teacher said of them is of another text, and the end of its turn stood behind white space.
+
+    Returns:
+        As given where nothing but white space was said, or it does not end with any.
+    """
+    last = said[-1]["bytes"]
+    ended = last is not None and END_MARK.fullmatch(last) is not None
+    body, end = (said[:-1], said[-1:]) if ended else (said, [])
+    spaces = 0
+    while spaces < len(body) and _stripped(body[-1 - spaces]["bytes"]) == b"":
+        spaces += 1
+    kept = body[: len(body) - spaces]
+    if not kept:
+        return said
+    spelt = _stripped(kept[-1]["bytes"])
+    if spelt != kept[-1]["bytes"]:
+        kept = [*kept[:-1], _untold(kept[-1], spelt)]
+    elif not spaces:
+        return said
+    return [*kept, *(_untold(token, token["bytes"]) for token in end)]
+
+
+def _stripped(piece: Piece) -> Piece:
+    """Without white space at the end, as Python knows it; what is no text stays."""
+    return None if piece is None else piece.decode(errors="surrogateescape").rstrip().encode(errors="surrogateescape")
+
+
+def _untold(token: Mapping[str, Any], piece: Piece) -> Mapping[str, Any]:
+    return {**token, "bytes": piece, "logprob": UNKNOWN, "top": {"bytes": [], "logprob": []}}
 
 
 def place(pieces: Sequence[Piece], answer: bytes) -> tuple[list[Piece], Begins] | None:

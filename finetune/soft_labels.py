@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from finetune.alignment import ABSENT, Aligned, Unaligned, align
+from finetune.alignment import ABSENT, Aligned, Unaligned, align, spelt
 from finetune.config import Loss
 from finetune.data import Row
 from finetune.errors import BadInput
@@ -156,7 +156,7 @@ def asked_for(sampling: Any) -> int | None:
 
 def _before(ids: Sequence[int], answer: bytes, vocabulary: Vocabulary, base: Base) -> bytes:
     """What the template has the student say before the answer, which may be cut: the end of a thought, or a space."""
-    text = b"".join(vocabulary.bytes_of(token) or b"" for token in ids if token not in base.stop_ids)
+    text = b"".join(spelt(ids, vocabulary, base.stop_ids))
     said_first = BEFORE.match(text)
     most = said_first.end() if said_first else 0
     return next((text[:place] for place in range(most + 1) if answer.startswith(text[place:])), b"")

@@ -485,6 +485,60 @@ def test_no_other_space_is_taken_off(pieces: list[bytes]) -> None:
     assert aligned([told(b" "), told(b"a")], spelt(b" ", b"a", b"<|im_end|>")).same
 
 
+# --- white space that was stripped from the answer's end
+
+
+@pytest.mark.parametrize("blanks", [[b"\n"], [b" ", b"\n\n"], ["\u2003".encode()], [b" \t"]], ids=str)
+@pytest.mark.parametrize("end", [[b"</s>"], [b""], []], ids=str)
+def test_an_answer_without_its_last_white_space_keeps_what_was_said_before_that(
+    blanks: list[bytes], end: list[bytes]
+) -> None:
+    said = [told(b"a", b=-1.0), told(b"b", c=-2.0), *(told(piece, c=-3.0) for piece in [*blanks, *end])]
+    found = aligned(said, spelt(b"a", b"b", b"<|im_end|>"))
+    assert lists(found) == [{b"a": -0.5, b"b": -1.0}, {b"b": -0.5, b"c": -2.0}, {}]  # the end stood behind the blanks
+    assert found.chunk_N.tolist() == [0, 1, ABSENT]
+    assert found.same
+
+
+def test_of_a_token_that_ends_in_stripped_white_space_nothing_is_told() -> None:
+    said = [told(b"a", **{"</s>": -1.0}), told(b"bc\n", d=-1.0), told(b"\n"), told(b"</s>")]
+    found = aligned(said, spelt(b"a", b"b", b"c", b"<|im_end|>"))
+    assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {}, {}, {}]
+    assert found.chunk_N.tolist() == [0, ABSENT, ABSENT, ABSENT]
+
+
+def test_first_and_last_white_space_may_both_have_been_stripped() -> None:
+    found = aligned([told(b" a"), told(b"b"), told(b"\n"), told(b"")], spelt(b"a", b"b", b"<|im_end|>"))
+    assert lists(found) == [{b"a": -0.5}, {b"b": -0.5}, {}]
+
+
+@any_student
+@given(rows(), st.text(" \n\t\u2003", min_size=1, max_size=4), CHANCES)
+@often
+def test_stripped_white_space_hides_the_last_tokens_and_changes_nothing_before(
+    name: str, row: tuple[str, Told], blanks: str, chance: random.Random
+) -> None:
+    text, said = row
+    assume(text and text == text.rstrip())
+    mine = student(name, text)
+    whole, part = aligned(said, **mine), aligned([*said[:-1], said_of(blanks.encode(), chance), said[-1]], **mine)
+    assert np.array_equal(part.ids_NK[:-1], whole.ids_NK[:-1, : part.ids_NK.shape[1]])
+    assert (part.ids_NK[-1] == ABSENT).all()
+    assert np.array_equal(part.sampled_N, whole.sampled_N)
+    assert part.same is whole.same
+
+
+@pytest.mark.parametrize("pieces", [[b"a", b"c", b"\n"], [b"\n"], [b"a", b"b", b"\n", b"c"], [b"a\n"]], ids=str)
+def test_no_other_end_is_taken_off(pieces: list[bytes]) -> None:
+    said = [told(piece) for piece in [*pieces, b"</s>"]]
+    assert align(said, spelt(b"a", b"b", b"<|im_end|>"), BYTES, stop_ids=(STOP,), most=None) is Unaligned.OTHER_TEXT
+
+
+def test_white_space_that_the_answer_has_is_there() -> None:
+    found = aligned([told(b"a"), told(b"\n"), told(b"</s>")], spelt(b"a", b"\n", b"<|im_end|>"))
+    assert lists(found) == [{b"a": -0.5}, {b"\n": -0.5}, {b"<|im_end|>": -0.5}]
+
+
 def test_text_that_the_student_s_tokenizer_changes_is_refused() -> None:
     mine = student("smollm2", "a\nb")
     said = [told(b"a\n"), told(b"\x04b")]  # of which it has no token, and which it leaves out

@@ -57,6 +57,13 @@ def test_probabilities_that_are_another_row_s_are_not_learnt(taking: Taking) -> 
     assert "1 rows no_logprobs, 1 rows other_text: learnt by their answers alone" in "\n".join(told(taught, Loss()))
 
 
+def test_a_row_whose_last_white_space_was_stripped_is_learnt_up_to_there(taking: Taking) -> None:
+    taught = taking(make_told_row(1, answer="one") | {"logprobs": told_of("one\n\n")})
+    assert (taught.rows, taught.hard_rows, taught.other_tokens) == (1, {}, 0)
+    assert taught.examples[0].soft is not None
+    assert (taught.examples[0].soft.ids_NK >= 0).any(1).tolist() == [True] * 3 + [False]
+
+
 def test_the_mean_of_what_was_not_listed_is_told(taking: Taking) -> None:
     row = make_told_row(1, answer="abc")
     taught = taking(row)
