@@ -6,12 +6,13 @@ docs/design/004-collecting.md.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harvester.circuit import PATIENCE_S, Circuit, probe
 from harvester.limiter import LONGEST_WAIT_S, Limiter
 from harvester.profiles import RateHeaders, Remaining
+from harvester.saying import Say
 
 DROP = 0.9
 """Factor on a drop, as in Netflix's concurrency-limits."""
@@ -36,7 +37,7 @@ MOST_OF_DEADLINE = 0.2
 """Share of an attempt's deadline that answers may take; more in flight would only wait longer."""
 FIRST_COST = 0.25
 """Guess of the share of what is on its way that a drop refuses, before a steady rate has shown it."""
-WORTH_SAYING_S = 30.0
+WORTH_SAYING_S, WORTH_LOGGING_S = 30.0, 1.0
 LEAST_TOKENS = 1000
 """Tokens a minute: a header that says less does not fit a single request, and is nonsense."""
 
@@ -63,7 +64,7 @@ class Adapter:
         limiter: Limiter,
         told: Told,
         headers: RateHeaders,
-        say: Callable[[str], None],
+        say: Say,
         deadline_s: float = math.inf,
     ) -> None:
         """An adapter that holds what is told, but never resizes it.
@@ -72,7 +73,7 @@ class Adapter:
             limiter: what it moves.
             told: what it leaves alone.
             headers: the provider's.
-            say: hears of long pauses.
+            say: hears of pauses.
             deadline_s: of one attempt; a server that queues without bound must not be filled until it is missed.
         """
         self._limiter, self._told, self._headers, self._say = limiter, told, headers, say
@@ -137,6 +138,16 @@ class Adapter:
         self._circuit.failed(sent_at=sent_at)
 
     @property
+    def requests_per_minute(self) -> float:
+        """The rate aimed at: told, or as far as it is found; math.inf where nothing limits it yet."""
+        return self._rate
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether nothing but failures came, and the teacher is only probed."""
+        return self._circuit.is_open
+
+    @property
     def gives_up(self) -> str | None:
         """Why this run should send nothing further to the teacher; None while it may."""
         if self._spent_for_s > LONGEST_WAIT_S:
@@ -147,8 +158,11 @@ class Adapter:
 
     def _hold(self, moment: float) -> None:
         meter, now = self._limiter.requests, self._limiter.clock.now()
-        if moment - max(meter.held_until, now) > WORTH_SAYING_S:
-            self._say(f"teacher: asks to wait {moment - now:.0f} s; nothing is sent until then")
+        longer_s = moment - max(meter.held_until, now)
+        if longer_s >= WORTH_LOGGING_S:
+            line = f"teacher: asks to wait {moment - now:.0f} s; nothing is sent until then"
+            said = line if longer_s > WORTH_SAYING_S else None
+            self._say(said, event="teacher_paused", seconds=round(moment - now, 3))
         meter.hold_until(moment)
 
     def _first_drop(self, sent_at: float, resumed_at: float) -> None:

@@ -44,6 +44,10 @@ class Counters:
     sent: int = 0  # attempts
     in_flight: int = 0
     answered: int = 0
+    throttled: int = 0  # attempts that were refused for the teacher's limits
+    broken: int = 0  # attempts that ended otherwise without an answer
+    input_tokens: int = 0  # of answers, as their usage states them
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,8 @@ class Asker:
                 permit.used_tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) or permit.used_tokens
                 self._adapter.answered(decision.received.headers, sent_at=sent_at)
                 self.counters.answered += 1
+                self.counters.input_tokens += usage.input_tokens or 0
+                self.counters.output_tokens += usage.output_tokens or 0
                 return decision, held.cost_nusd
             held.cost_nusd = worst_nusd if decision.maybe_billed else 0
             self._adapt(decision, outcome, sent_at)
@@ -142,6 +148,10 @@ class Asker:
 
     def _adapt(self, decision: Retry | GiveUp, outcome: Received | Exception, sent_at: float) -> None:
         headers = outcome.headers if isinstance(outcome, Received) else {}
+        if isinstance(decision, Retry) and decision.throttled:
+            self.counters.throttled += 1
+        else:
+            self.counters.broken += 1
         if isinstance(decision, GiveUp):
             self._adapter.answered(headers, sent_at=sent_at)  # the teacher lives, and this one passed its limits
         elif decision.throttled or decision.after_s is not None:

@@ -1,7 +1,7 @@
 """What bounds a run: the limits and sums that its recipe and options state."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.budget import Cap
@@ -9,10 +9,11 @@ from harvester.limiter import Limiter
 from harvester.pricing import NUSD
 from harvester.progress import Options
 from harvester.recipe import Recipe, Teacher
+from harvester.saying import Say
 from harvester.store import StoreWriter, batches
 
 
-def pacing(teacher: Teacher, say: Callable[[str], None]) -> tuple[Limiter, Adapter]:
+def pacing(teacher: Teacher, say: Say) -> tuple[Limiter, Adapter]:
     """The limits the recipe tells for a teacher, and what finds the others."""
     limits = teacher.limits
     limiter = Limiter(

@@ -63,6 +63,7 @@ class Budget:
         self._before_nusd = spent_nusd
         self._settled_nusd = 0  # in this run
         self._reserved_nusd = 0
+        self.caps = tuple(caps)
         self._tightest = min(caps, key=_left, default=None)  # every cap loses the same: one is enough to watch
         self._given_back = asyncio.Event()
         self.waiting = 0  # attempts that wait for others to settle
@@ -71,6 +72,15 @@ class Budget:
     def spent_nusd(self) -> int:
         """What the store has cost, this run's settled attempts included."""
         return self._before_nusd + self._settled_nusd
+
+    @property
+    def reserved_nusd(self) -> int:
+        """What is held for attempts that are not settled."""
+        return self._reserved_nusd
+
+    def gone_nusd(self, cap: Cap) -> int:
+        """What of one of its caps is spent, this run's settled attempts included."""
+        return cap.spent_nusd + self._settled_nusd
 
     def reserve(self, worst_nusd: int) -> "Reservation":
         """Hold the worst case for one attempt."""
@@ -113,7 +123,7 @@ class Budget:
 
     def _message(self, cap: Cap, worst_nusd: int) -> str:
         return (
-            f"budget: ${usd(cap.spent_nusd + self._settled_nusd):.6f} of ${usd(cap.limit_nusd):.6f} is spent and the "
+            f"budget: ${usd(self.gone_nusd(cap)):.6f} of ${usd(cap.limit_nusd):.6f} is spent and the "
             f"next request may cost ${usd(worst_nusd):.6f}; raise {cap.field} and run again"
         )
 

@@ -1,9 +1,9 @@
 """A teacher that only fails: nobody sends but one probe at a time, twice as rarely each time, until it answers."""
 
 import math
-from collections.abc import Callable
 
 from harvester.limiter import SAFETY, Limiter
+from harvester.saying import Say
 
 SILENT_ROUNDS = 5
 """Failures one after the other, with no answer in between, that open the circuit; or so many beyond the permits."""
@@ -17,7 +17,7 @@ PATIENCE_S = 900.0
 class Circuit:
     """Opens when requests fail for reasons that say nothing of limits, and nothing is answered in between."""
 
-    def __init__(self, limiter: Limiter, say: Callable[[str], None]) -> None:
+    def __init__(self, limiter: Limiter, say: Say) -> None:
         """A closed circuit; `say` hears when it opens and closes."""
         self._limiter, self._say = limiter, say
         self._failures = self._rounds = self._probes = 0  # since the last answer
@@ -44,7 +44,8 @@ class Circuit:
             self._failed_at = self._limiter.clock.now()
             self._rounds += 1
         if self.is_open and not was_open:
-            self._say("teacher: nothing but failures; trying one request at a time until it answers")
+            line = "teacher: nothing but failures; trying one request at a time until it answers"
+            self._say(line, event="circuit_opened")
         if self.is_open and (new_round or not was_open):
             probe(self._limiter, self._probes, 0.0)
             self._probes += 1
@@ -55,7 +56,7 @@ class Circuit:
         self._failures = self._rounds = self._probes = 0
         self._answered_at = self._limiter.clock.now()
         if was_open:
-            self._say("teacher: answers again")
+            self._say("teacher: answers again", event="circuit_closed")
         return was_open
 
 

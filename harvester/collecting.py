@@ -138,8 +138,8 @@ async def ran(
     """
     options = options or Options()
     with prepared(recipe, store, options, plan) as (writer, flow, bindings):
-        if options.say and (waiting := waiting_in_batches(writer, flow.plan_id)):
-            options.say(f"{count_of(waiting, 'request')} left alone: in batches, which `--batch` goes on with")
+        if waiting := waiting_in_batches(writer, flow.plan_id):
+            options.tell(f"{count_of(waiting, 'request')} left alone: in batches, which `--batch` goes on with")
         run = Run(flow, writer, bindings, options)
         try:
             await run.ask_everything()
@@ -161,8 +161,8 @@ def prepared(
     _require_countable(recipe, options)
     bindings = _bindings(recipe)
     path = store or default_store(recipe)
-    if options.say and (kind := network_file_system(path)):
-        options.say(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
+    if kind := network_file_system(path):
+        options.tell(f"{path}: on a network file system ({kind}), where SQLite's locks may fail; better a local disk")
     with StoreWriter.open(path) as writer:
         settle_killed_runs(writer)  # first: a new plan takes over the rows by which they are found
         flow = Flow.of(recipe, plan(writer))

@@ -40,6 +40,8 @@ class Following:
         self._had = 0  # accepted rows of theirs before it
         self._recipe, self._plan_id, self._rules = flow.recipe, flow.plan_id, flow.rules
         self._last = flow.recipe.last_word.name
+        # All of its keys are there from the beginning: the event loop reads it meanwhile.
+        progress.steps = {step.name: 0 for step in flow.recipe.steps} | progress.steps
 
     @property
     def rules(self) -> str:
@@ -100,6 +102,8 @@ class Following:
             for row in self._reader.to_judge(self._plan_id, list(answers), with_seeds=self._rules.look_at_seeds)
             if row.request_id in replied or row.row in known  # the others that share a request were judged before
         ]
+        for row in rows:
+            self._progress.steps[self._rules.step_of(row.step)] += 1
         slow = [row for row in rows if self._rules.is_slow(row.step)]
         quick = [row for row in rows if not self._rules.is_slow(row.step)]
         jobs = [partial(self._judge, [row], {row.request_id: answers[row.request_id]}) for row in slow]

@@ -1,20 +1,24 @@
 """One teacher's part of a run: its limits, its connection, its workers and what they ask."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from harvester.adapting import Adapter
-from harvester.asking import Answered, Asker, Hooks
+from harvester.asking import Answered, Asker, Counters, Hooks, Unanswerable
 from harvester.bounds import own_cap, pacing
 from harvester.budget import Budget
 from harvester.errors import TeacherUnusable
 from harvester.feeding import Allowance, Feeder
 from harvester.limiter import Limiter
-from harvester.noticing import count_reason, notice, tell
-from harvester.pricing import FREE, Price
-from harvester.progress import Progress
+from harvester.noticing import count_reason, kind_of, notice, tell
+from harvester.pace import Pace, Totals
+from harvester.pricing import FREE, Price, usd
+from harvester.progress import Progress, TeacherProgress
 from harvester.recipe import Teacher
+from harvester.saying import Say
 from harvester.store import StoreWriter
 from harvester.store.events import Lost, Replied, Unanswered
 from harvester.store.journal import Journal
@@ -36,7 +40,7 @@ class Surroundings:
     budget: Budget
     allowance: Allowance
     progress: Progress
-    say: Callable[[str], None]
+    say: Say
     how_to_go_on: Callable[[], str]
     stop: Callable[[Exception, "Lane"], None]  # something went wrong in this lane
     rested: Callable[[], None]  # a worker has nothing to do any more
@@ -51,7 +55,7 @@ class Lane:
         self._price: Price = teacher.known_price or FREE
         self.limiter: Limiter
         self._adapter: Adapter
-        self.limiter, self._adapter = pacing(teacher, around.say)
+        self.limiter, self._adapter = pacing(teacher, partial(around.say, teacher=name))
         self._budget = Budget(caps=own_cap(name, teacher, around.store), within=around.budget)
         self._feeder = Feeder(
             around.store,
@@ -67,6 +71,8 @@ class Lane:
         self.sending: set[asyncio.Task[None]] = set()  # between the send and the answer's being queued for the store
         self.asleep = 0  # workers whose request waits for its next attempt
         self._busy = 0  # workers that have a request
+        self._failed = 0  # requests
+        self._pace = Pace()
         self.stopped = False
 
     # --- its life
@@ -119,17 +125,34 @@ class Lane:
                 task.cancel()
 
     @property
-    def waiting(self) -> dict[str, int]:
-        """For what → how many of its requests wait."""
-        return {**self.limiter.waiting, "budget": self._budget.waiting, "retry": self.asleep}
+    def budget(self) -> Budget:
+        """Of this teacher alone, within the run's."""
+        return self._budget
 
-    @property
-    def counters(self) -> tuple[int, int, int]:
-        """Attempts sent, in flight, answered."""
-        if self._asker is None:
-            return 0, 0, 0
-        counters = self._asker.counters
-        return counters.sent, counters.in_flight, counters.answered
+    def look(self) -> TeacherProgress:
+        """What it did so far and may do now; each look is also a point to measure the pace from."""
+        limiter, now = self.limiter, self.limiter.clock.now()
+        its = self._asker.counters if self._asker else Counters()
+        self._pace.note(now, Totals(its.sent, its.answered + self._failed, its.input_tokens + its.output_tokens))
+        waiting = {**limiter.waiting, "budget": self._budget.waiting, "retry": self.asleep}
+        return TeacherProgress(
+            sent=its.sent,
+            answered=its.answered,
+            throttled=its.throttled,
+            broken=its.broken,
+            failed=self._failed,
+            in_flight=its.in_flight,
+            waiting={what: count for what, count in waiting.items() if count},
+            input_tokens=its.input_tokens,
+            output_tokens=its.output_tokens,
+            spent_usd=usd(self._budget.spent_nusd),
+            per_minute=self._pace.per_minute,
+            requests_per_minute=_known(self._adapter.requests_per_minute),
+            tokens_per_minute=_known(limiter.tokens.per_minute),
+            concurrency=limiter.slots.size,
+            paused_s=round(max(0.0, limiter.requests.held_until - now), 1),
+            circuit_open=self._adapter.circuit_open,
+        )
 
     async def _feed(self) -> None:
         try:
@@ -181,9 +204,23 @@ class Lane:
             if isinstance(result, Answered):
                 self._keep(pending, result)
             else:
-                around.progress.failed += 1
-                count_reason(around.progress, result.reason)
-                around.journal.put(Unanswered(pending.request_id, result.reason, result.attempts, again=result.again))
+                self._fail(pending, result)
+
+    def _fail(self, pending: Pending, why: Unanswerable) -> None:
+        around = self._around
+        self._failed += 1
+        around.progress.failed += 1
+        count_reason(around.progress, why.reason)
+        around.journal.put(Unanswered(pending.request_id, why.reason, why.attempts, again=why.again))
+        around.say(
+            None,
+            event="request_failed",
+            teacher=self.name,
+            request=pending.request_id,
+            reason=kind_of(why.reason),
+            attempts=why.attempts,
+            again=why.again,
+        )
 
     def _keep(self, pending: Pending, result: Answered) -> None:
         around = self._around
@@ -223,3 +260,7 @@ class Lane:
             await asyncio.sleep(seconds)
         finally:
             self.asleep -= 1
+
+
+def _known(limit: float) -> float | None:
+    return None if math.isinf(limit) else round(limit, 1)

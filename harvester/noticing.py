@@ -1,5 +1,6 @@
 """What is noted of every reply that is kept, whichever way it came: another model's name, logprobs that are missing."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from harvester.logprobs import lacking
 from harvester.parsing import other_model
 from harvester.progress import Progress
 from harvester.recipe import Teacher
-from harvester.records import Json
+from harvester.records import Json, printable
 
 LACKING = (
     "a reply came without the logprobs that were asked for; such answers are kept, counted by `harvester status`, and"
@@ -15,6 +16,13 @@ LACKING = (
 )
 MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
 """A teacher that puts a number into every message must not make the progress as long as the run."""
+OTHER = "other"
+MOST_FINISH_REASON = 40  # characters
+_KIND = re.compile(
+    r"HTTP \d{3}|timeout|unreachable|connection lost|truncated or empty reply|"
+    r"reply (?:is not a JSON object|is not JSON|without choices|broken off by the teacher|larger than)|"
+    r"batch (?:completed|expired|cancelled|failed)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +31,29 @@ class Noticed:
 
     other_model: str | None
     lacks_logprobs: bool
+    finish_reason: str | None
 
 
 def notice(asked: bytes, reply: Json, teacher: Teacher) -> Noticed:
     """Look at a decoded reply to a request's body."""
-    return Noticed(None if teacher.embedded else other_model(reply, teacher.model), lacking(asked, reply))
+    return Noticed(
+        other_model=None if teacher.embedded else other_model(reply, teacher.model),
+        lacks_logprobs=lacking(asked, reply),
+        finish_reason=_finish_reason(reply),
+    )
+
+
+def _finish_reason(reply: Json) -> str | None:
+    try:
+        said = reply["choices"][0]["finish_reason"]
+    except (LookupError, TypeError):
+        return None
+    return printable(said[:MOST_FINISH_REASON]) if isinstance(said, str) else None
 
 
 def tell(noticed: Noticed, name: str, teacher: Teacher, progress: Progress, say: Callable[[str], None]) -> str | None:
     """Count what was noticed, and say it the first time; returns why a strict teacher is asked no further."""
+    _count(progress.finish_reasons, noticed.finish_reason or "none", OTHER)
     if noticed.lacks_logprobs:
         progress.lacking_logprobs += 1
         if progress.lacking_logprobs == 1:  # while there is still something to save
@@ -47,7 +69,17 @@ def tell(noticed: Noticed, name: str, teacher: Teacher, progress: Progress, say:
 
 def count_reason(progress: Progress, reason: str) -> None:
     """Count why a request has no answer."""
-    reasons = progress.reasons
-    if reason not in reasons and len(reasons) >= MOST_REASONS:
-        reason = OTHER_REASONS
-    reasons[reason] = reasons.get(reason, 0) + 1
+    _count(progress.reasons, reason, OTHER_REASONS)
+
+
+def _count(counts: dict[str, int], what: str, other: str) -> None:
+    """Count one more; once there are many kinds, new ones are counted together."""
+    if what not in counts and len(counts) >= MOST_REASONS:
+        what = other
+    counts[what] = counts.get(what, 0) + 1
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what the teacher said of it, such as `HTTP 400`: one of a few, and no text of a prompt."""
+    found = _KIND.match(reason)
+    return found.group() if found else OTHER

@@ -1,10 +1,44 @@
 """How a run is told what to do, and how it tells how far it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from harvester.records import Json
+from harvester.saying import NOTE
+
 REPORT_EVERY_S = 5.0
+
+
+@dataclass(slots=True)
+class TeacherProgress:
+    """What a run did so far with one teacher, and what it may do."""
+
+    sent: int = 0  # attempts
+    answered: int = 0
+    throttled: int = 0  # attempts that the teacher refused for its limits
+    broken: int = 0  # attempts that ended otherwise, without an answer
+    failed: int = 0  # requests
+    in_flight: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
+    input_tokens: int = 0  # as the answers' usage states them
+    output_tokens: int = 0
+    spent_usd: float = 0.0  # by this run
+    per_minute: dict[str, float] = field(default_factory=dict)  # sent, ended, tokens: over the last minute
+    # What it may do now, as far as that is told or found; None: no limit is known.
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    concurrency: int = 0
+    paused_s: float = 0.0  # it asked to wait so much longer
+    circuit_open: bool = False  # nothing but failures: it is only probed
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetProgress:
+    """A sum that must not be passed, and what of it is gone; what batches hold counts as gone."""
+
+    limit_usd: float
+    spent_usd: float
 
 
 @dataclass(slots=True)
@@ -25,7 +59,12 @@ class Progress:
     in_flight: int = 0
     waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
     spent_usd: float = 0.0  # by the whole store
+    reserved_usd: float = 0.0  # held for what is in flight, beside it
     seconds: float = 0.0
+    teachers: dict[str, TeacherProgress] = field(default_factory=dict)  # by the recipe's name
+    steps: dict[str, int] = field(default_factory=dict)  # rows answered in this run
+    finish_reasons: dict[str, int] = field(default_factory=dict)  # → answers
+    budgets: dict[str, BudgetProgress] = field(default_factory=dict)  # by the field that states it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +78,11 @@ class Options:
     report: Callable[[Progress], None] | None = None  # called every `report_every_s`
     report_every_s: float = REPORT_EVERY_S
     say: Callable[[str], None] | None = None  # called with what a person should know at once
+    log: Callable[[str, Mapping[str, Json]], None] | None = None  # called with every event and its fields
+
+    def tell(self, line: str | None, /, *, event: str = NOTE, **fields: Json) -> None:
+        """Pass on what happens in the run (`saying.Say`)."""
+        if line is not None and self.say:
+            self.say(line)
+        if self.log:
+            self.log(event, {"message": line, **fields} if event == NOTE else fields)

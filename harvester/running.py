@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import math
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -17,13 +15,12 @@ from harvester.flowing import Flow
 from harvester.following import Following
 from harvester.interrupting import on_interrupt
 from harvester.lanes import Lane, Surroundings
-from harvester.pricing import usd
-from harvester.progress import REPORT_EVERY_S, Options, Progress
+from harvester.progress import Options, Progress
 from harvester.prompting import teacher_identity
 from harvester.recipe import Teacher
 from harvester.records import Json
+from harvester.reporting import Reporter
 from harvester.store import StoreReader, StoreWriter
-from harvester.store.events import Reported
 from harvester.store.journal import Journal
 from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
@@ -70,11 +67,11 @@ class Run:
         if self._enough:
             self.progress.to_ask = min(store.count_pending(plan_id, held_out=True), _most(options))
             self._keep_held_out()
+        self._reporter = Reporter(self._id, self.progress, self._lanes, self._budget, options)
         self._group: asyncio.TaskGroup | None = None
         self._stopped: Exception | None = None
         self._main: asyncio.Task[Any] | None = None
         self._interrupted_early = False  # before there was anything to ask with
-        self._written_at = -math.inf  # the progress, into the store
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
     def _lane(self, name: str, teacher: Teacher) -> Lane:
@@ -86,7 +83,7 @@ class Run:
             budget=self._budget,
             allowance=self._allowance,
             progress=self.progress,
-            say=self._say,
+            say=self._options.tell,
             how_to_go_on=self._how_to_go_on,
             stop=self._stop,
             rested=self._look_whether_all_is_done,
@@ -100,14 +97,14 @@ class Run:
             StoppedEarly, TeacherUnusable: what stopped the run; what was in flight then is stored.
             StoreUnusable: the store can no longer be written.
         """
-        started = time.monotonic()
         outcome = KILLED
+        self._options.tell(None, event="run_started", **self._reporter.bounds())
         self._main = asyncio.current_task()
         with on_interrupt(self._interrupt):  # until the end is written down
             try:
                 if self.progress.to_ask:
                     async with self._connected() as clients:
-                        await self._ask_with(clients, started)
+                        await self._ask_with(clients)
                 outcome = STOPPED if self._stopped else DONE
                 if self._stopped:
                     raise self._stopped
@@ -121,8 +118,9 @@ class Run:
                 outcome, error.progress = STOPPED, self.progress
                 raise
             finally:
-                self._update_progress(started)
+                self._reporter.update()
                 if outcome != KILLED:
+                    self._store.apply([self._reporter.reported()])
                     self._store.end_run(self._id, outcome=outcome, seconds=self.progress.seconds)
 
     @asynccontextmanager
@@ -148,11 +146,11 @@ class Run:
         self._server_ended = running.ended
         return running
 
-    async def _ask_with(self, clients: Mapping[str, OpenAICompatible], started: float) -> None:
+    async def _ask_with(self, clients: Mapping[str, OpenAICompatible]) -> None:
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._journal.run())
-                ticker = self._group.create_task(self._report(started))
+                ticker = self._group.create_task(self._reporter.run(self._journal, self._stop))
                 if self._server_ended:
                     self._server_ended.add_done_callback(self._server_died)
                 for name, lane in self._lanes.items():
@@ -221,7 +219,12 @@ class Run:
         others = [lane for lane in self._lanes.values() if lane is not of and not lane.stopped]
         if of and others and isinstance(error, TeacherUnusable):
             if not of.stopped:
-                self._say(f"{error}; the other teachers are asked on")
+                self._options.tell(
+                    f"{error}; the other teachers are asked on",
+                    event="teacher_stopped",
+                    teacher=of.name,
+                    why=str(error),
+                )
                 of.stop()
             return
         for lane in self._lanes.values():
@@ -239,52 +242,16 @@ class Run:
             self._main.cancel()
         elif not all(lane.stopped for lane in self._lanes.values()):
             if sending:
-                self._say(f"waiting for {sending} answers in flight (again: leave at once)")
+                line = f"waiting for {sending} answers in flight (again: leave at once)"
+                self._options.tell(line, event="stopping", in_flight=sending)
             self._stop(StoppedEarly(f"interrupted; {self._how_to_go_on()}"))
         else:
             for task in self._tasks:
                 task.cancel()
 
-    def _say(self, line: str) -> None:
-        if self._options.say:
-            self._options.say(line)
-
     def _how_to_go_on(self) -> str:
         again = "ask the same again" if "/" in self._recipe.name else self._recipe.how_to_collect
         return f"everything answered is stored, go on with: {again}"
-
-    # --- meanwhile
-
-    async def _report(self, started: float) -> None:
-        while True:
-            await asyncio.sleep(self._options.report_every_s)
-            self._update_progress(started)
-            self._write_progress()
-            try:
-                if self._options.report:
-                    self._options.report(self.progress)
-            except Exception as error:  # noqa: BLE001 - the caller's own: what is in flight is stored first
-                self._stop(error)
-                return
-
-    def _write_progress(self) -> None:
-        """For those who look at the store meanwhile; often enough for a person."""
-        now = time.monotonic()
-        if now - self._written_at >= REPORT_EVERY_S:
-            self._written_at = now
-            self._journal.put(Reported(self._id, asdict(self.progress)))
-
-    def _update_progress(self, started: float) -> None:
-        progress, lanes = self.progress, list(self._lanes.values())
-        progress.seconds = time.monotonic() - started
-        progress.spent_usd = usd(self._budget.spent_nusd)
-        waiting: dict[str, int] = {}
-        for lane in lanes:
-            for what, count in lane.waiting.items():
-                waiting[what] = waiting.get(what, 0) + count
-        progress.waiting = {what: count for what, count in waiting.items() if count}
-        counters = [lane.counters for lane in lanes]
-        progress.sent, progress.in_flight, progress.answered = (sum(column) for column in zip(*counters, strict=True))
 
 
 def _most(options: Options) -> int:

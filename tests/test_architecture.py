@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 HARVESTER = """
 errors
 records meanings
+saying pace
 text_files byte_letters pure_sampling
 paths teachers.weights profiles yaml_text guarding
 addresses explaining conversations
@@ -46,6 +47,7 @@ noticing
 bounds following
 asking
 lanes
+reporting
 running
 collecting
 batching

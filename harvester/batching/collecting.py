@@ -68,16 +68,13 @@ async def collect_in_batches(
     if options.accept is not None:
         raise BadInput("--accept: a batch cannot be stopped at so many rows; leave --batch or --accept out")
     require_student_fits(recipe)
-    require_batches(recipe, recipe.asked_teachers, options.say or _silent)
+    require_batches(recipe, recipe.asked_teachers, options.tell)
     with prepared(recipe, store, options, lambda writer: ensure_plan(writer, recipe)) as (writer, flow, bindings):
         try:
             async with _addressees(writer, recipe, bindings, sleep) as to:
                 return await _Collecting(writer, flow, to, options, sleep).run(wait=wait)
         finally:
             catch_up(writer, flow)  # what a kill left unjudged
-
-
-def _silent(_: str) -> None: ...
 
 
 @asynccontextmanager
@@ -102,7 +99,7 @@ class _Collecting:
     ) -> None:
         self._store, self._flow, self._to, self._options, self._sleep = store, flow, to, options, sleep
         self._recipe = flow.recipe
-        self._say = options.say or _silent
+        self._say = options.tell
         self._run_id = store.begin_run(
             flow.plan_id,
             self._recipe.name,
@@ -174,7 +171,10 @@ class _Collecting:
                 self._left -= batch.requests
                 self._made_nusd += batch.worst_nusd
                 sent = await self._sender.send(batch, to)
-                self._say(f"{to.name}: batch {sent.name}: {count_of(sent.requests, 'request')}")
+                self._say(
+                    f"{to.name}: batch {sent.name}: {count_of(sent.requests, 'request')}",
+                    event="batch_submitted", teacher=to.name, batch=sent.name, requests=sent.requests,
+                )  # fmt: skip
         return made
 
     def _left_nusd(self, to: Addressee) -> int | None:
@@ -226,7 +226,10 @@ class _Collecting:
         if told.status not in ENDED:
             return told.status != batch.status
         harvest = await self._harvester.take_in(Ended(batch, told, of))
-        self._say(_harvested(batch, told.status, harvest))
+        self._say(
+            _harvested(batch, told.status, harvest),
+            event="batch_ended", teacher=batch.teacher, batch=batch.name, status=told.status, **harvest.result,
+        )  # fmt: skip
         if harvest.stops:
             raise TeacherUnusable(f"{harvest.stops}; {self._how_to_go_on()}")
         return True

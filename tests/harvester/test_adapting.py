@@ -10,6 +10,7 @@ import pytest
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.limiter import Limiter
 from harvester.profiles import RateHeaders
+from harvester.saying import silent
 
 from fake_clock import FakeClock  # isort: skip - a helper beside the tests
 
@@ -66,7 +67,7 @@ class Scene:
             requests_per_minute=60 * PER_S if self.told else math.inf,
             clock=clock,
         )
-        adapter = Adapter(limiter, Told(self.told, True, self.told), RateHeaders(), lambda _line: None)
+        adapter = Adapter(limiter, Told(self.told, True, self.told), RateHeaders(), silent)
 
         async def worker() -> None:
             while True:
@@ -120,7 +121,7 @@ def test_a_minutes_window_that_was_used_up_at_once_is_paced_afterwards() -> None
 def adapted(*, told: bool = False) -> tuple[FakeClock, Limiter, Adapter]:
     clock = FakeClock()
     limiter = Limiter(concurrency=8, requests_per_minute=600.0 if told else math.inf, clock=clock)
-    return clock, limiter, Adapter(limiter, Told(told, True, told), HEADERS, lambda _line: None)
+    return clock, limiter, Adapter(limiter, Told(told, True, told), HEADERS, silent)
 
 
 async def passes_at(clock: FakeClock, limiter: Limiter) -> float:
@@ -198,7 +199,7 @@ def test_a_server_that_queues_without_bound_is_not_filled_until_nothing_comes_ba
     async def scenario() -> tuple[int, float]:
         clock = FakeClock()
         limiter = Limiter(concurrency=FIRST_CONCURRENCY, clock=clock)
-        adapter = Adapter(limiter, Told(False, True, False), HEADERS, lambda _line: None, deadline_s=60.0)
+        adapter = Adapter(limiter, Told(False, True, False), HEADERS, silent, deadline_s=60.0)
         free_at = slowest = 0.0
 
         async def worker() -> None:
@@ -253,7 +254,7 @@ def test_a_reply_that_ends_probing_and_says_that_a_limit_is_spent_is_obeyed() ->
 
 def test_a_senseless_limit_of_tokens_stalls_nobody() -> None:
     limiter = Limiter(concurrency=8, clock=FakeClock())
-    adapter = Adapter(limiter, Told(False, False, False), HEADERS, lambda _line: None)
+    adapter = Adapter(limiter, Told(False, False, False), HEADERS, silent)
     adapter.answered({"limit-requests": "60", "limit-tokens": "1"}, sent_at=0.0)
     assert limiter.tokens.per_minute == math.inf
     adapter.answered({"limit-requests": "60", "limit-tokens": "90000"}, sent_at=0.0)

@@ -19,6 +19,7 @@ from harvester.pricing import Price
 from harvester.profiles import RateHeaders
 from harvester.records import canonical
 from harvester.retry import Received
+from harvester.saying import silent
 
 from fake_clock import FakeClock  # isort: skip - a helper beside the tests
 
@@ -79,7 +80,7 @@ def test_random_replies_faults_and_prices_never_pass_the_budget(
         asker = Asker(
             teacher,  # type: ignore[arg-type]
             limiter=limiter,
-            adapter=Adapter(limiter, Told(False, False, True), RateHeaders(), lambda _line: None),
+            adapter=Adapter(limiter, Told(False, False, True), RateHeaders(), silent),
             budget=budget,
             price=price,
             hooks=Hooks(sending=lambda _: None, lost=lost.append, sleep=clock.sleep),

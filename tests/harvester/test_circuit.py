@@ -2,13 +2,28 @@
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
 from harvester.adapting import Adapter, Told
 from harvester.circuit import PATIENCE_S, SILENT_ROUNDS
 from harvester.limiter import Limiter
 from harvester.profiles import RateHeaders
+from harvester.saying import NOTE, silent
 
 from fake_clock import FakeClock  # isort: skip - a helper beside the tests
+
+
+class Heard:
+    """What was said, and the events by name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.events: list[str] = []
+
+    def __call__(self, line: str | None, /, *, event: str = NOTE, **_fields: Any) -> None:
+        self.events.append(event)
+        if line is not None:
+            self.lines.append(line)
 
 
 class Outage:
@@ -17,13 +32,13 @@ class Outage:
     def __init__(self, begin: float, end: float, *, workers: int = 64) -> None:
         self.begin, self.end, self.workers = begin, end, workers
         self.sent: list[float] = []
-        self.said: list[str] = []
+        self.said = Heard()
         self.gave_up_at: float | None = None
 
     async def play(self, seconds: float) -> None:
         clock = FakeClock()
         limiter = Limiter(concurrency=self.workers, requests_per_minute=6000, clock=clock)
-        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), self.said.append)
+        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), self.said)
 
         async def worker() -> None:
             while self.gave_up_at is None:
@@ -50,9 +65,10 @@ def test_an_outage_is_probed_and_over_as_soon_as_a_probe_is_answered() -> None:
     asyncio.run(outage.play(100))
     assert outage.count(10, 70) <= 64 + 2 * SILENT_ROUNDS + 10  # what was on its way, and probes at 0.5, 1, 2, 4, … s
     assert outage.count(70, 100) > 100
-    assert [line.removeprefix("teacher: ") for line in outage.said] == [
+    assert [line.removeprefix("teacher: ") for line in outage.said.lines] == [
         "nothing but failures; trying one request at a time until it answers", "answers again"
     ]  # fmt: skip
+    assert outage.said.events == ["circuit_opened", "circuit_closed"]
 
 
 def test_a_teacher_that_stays_silent_is_given_up() -> None:
@@ -64,15 +80,15 @@ def test_a_teacher_that_stays_silent_is_given_up() -> None:
 
 
 def test_failures_between_answers_open_nothing() -> None:
-    said: list[str] = []
+    said = Heard()
     clock = FakeClock()
-    adapter = Adapter(Limiter(concurrency=4, clock=clock), Told(True, True, True), RateHeaders(), said.append)
+    adapter = Adapter(Limiter(concurrency=4, clock=clock), Told(True, True, True), RateHeaders(), said)
     for number in range(40):
         clock.time = number
         adapter.failed(sent_at=number)
         if number % 4 == 3:
             adapter.answered({}, sent_at=number)
-    assert said == []
+    assert said.events == []
 
 
 def probes(per_minute: float, latency_s: float, seconds: float) -> list[float]:
@@ -81,7 +97,7 @@ def probes(per_minute: float, latency_s: float, seconds: float) -> list[float]:
     async def scenario() -> list[float]:
         clock, sent = FakeClock(), []
         limiter = Limiter(concurrency=16, requests_per_minute=per_minute, clock=clock)
-        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), lambda _line: None)
+        adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), silent)
         for number in range(SILENT_ROUNDS):
             clock.time = number + 1.0
             adapter.failed(sent_at=number + 0.5)
@@ -114,7 +130,7 @@ def test_probes_are_no_faster_than_a_told_limit() -> None:
 def test_a_pause_that_the_teacher_asked_for_is_no_silence() -> None:
     clock = FakeClock()
     limiter = Limiter(concurrency=1, clock=clock)
-    adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), lambda _line: None)
+    adapter = Adapter(limiter, Told(True, True, True), RateHeaders(), silent)
     adapter.throttled({}, after_s=1000.0, sent_at=0.0)
     clock.time = 1001.0
     adapter.throttled({}, after_s=1.0, sent_at=1000.5)
