@@ -61,6 +61,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/steps_throughput.py
 	$(BIN)/python benchmarks/limit_use.py
 	$(BIN)/python benchmarks/store_growth.py
+	$(BIN)/python benchmarks/batch_memory.py
 	$(BIN)/python benchmarks/logprobs_storage.py
 	$(BIN)/python benchmarks/export_speed.py
 	$(BIN)/python benchmarks/near_duplicates.py

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from harvester.batching.addressing import Addressee, addressee, require_batches
 from harvester.batching.api import BatchAPI, Refused, Unavailable, connected
-from harvester.batching.harvesting import Ended, Harvest, Harvester
+from harvester.batching.harvesting import Harvester
 from harvester.batching.sending import Sender
+from harvester.batching.taking import Ended, Harvest
 from harvester.batching.told import ENDED
 from harvester.batching.waiting import Patience
 from harvester.bounds import caps, own_cap

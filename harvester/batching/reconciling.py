@@ -1,6 +1,6 @@
 """A batch's output → what becomes of each of its requests, told by their ids alone, in whatever order they come."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -23,9 +23,9 @@ class Settled:
 class Reconciliation:
     """Takes line after line; the first one of a request counts."""
 
-    def __init__(self, wanted: Collection[str]) -> None:
+    def __init__(self, wanted: Iterable[str]) -> None:
         """`wanted` are the keys of the batch's requests."""
-        self._wanted = wanted
+        self._wanted = dict.fromkeys(wanted)  # a set that keeps their order
         self._seen: set[str] = set()
 
     def take(self, raw: bytes) -> Settled | Stray:

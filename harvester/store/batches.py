@@ -126,10 +126,10 @@ def keys_in(connection: Connection, batch: int) -> list[str]:
     return list(connection.execute(_in_batch(batch, requests.c.key)).scalars())
 
 
-def members_named(connection: Connection, batch: int, named: Sequence[str]) -> dict[str, Member]:
-    """Some of the requests of a batch that has no end, by their keys."""
-    query = _in_batch(batch, requests.c.id, requests.c.key, requests.c.body, requests.c.state)
-    found = (connection.execute(query.where(requests.c.key.in_(some))) for some in chunks(named))
+def members_named(connection: Connection, keys: Sequence[str]) -> dict[str, Member]:
+    """Some of the requests of a batch, by their keys."""
+    query = select(requests.c.id, requests.c.key, requests.c.body, requests.c.state)
+    found = (connection.execute(query.where(requests.c.key.in_(some))) for some in chunks(keys))
     return {member.key: member for rows in found for member in map(_member, rows)}
 
 

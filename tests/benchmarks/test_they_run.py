@@ -84,3 +84,11 @@ def test_export_speed() -> None:
     line = lines_of("export_speed.py", "--rows", "40", "--judged", "40", "--rounds", 1)["export_speed"]
     assert [(size["kind"], size["rows"]) for size in line["sizes"]] == [("one step", 40), ("judged", 40)]
     assert all(size["rows/s"] > 0 for size in line["sizes"])
+
+
+def test_batch_memory() -> None:
+    line = lines_of("batch_memory.py", "--requests", 3, 6, "--bytes", 20)["batch_memory"]
+    assert [(row["requests"], row["what"]) for row in line["rows"]] == [
+        (requests, what) for requests in (3, 6) for what in ("planned and sent", "taken in")
+    ]
+    assert line["ratios"]["taken in"] > 0

@@ -14,6 +14,7 @@ from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
 from harvester.profiles import BatchTerms
 from harvester.recipe import Recipe
 from harvester.status import status
+from harvester.store import batches as store_batches
 from harvester.tracing import trace
 
 from batch_provider import EVERY, BatchProvider, answered, answers, erred  # isort: skip - a helper beside the tests
@@ -230,3 +231,22 @@ def test_a_provider_that_does_not_list_its_batches_is_not_sent_another_one(
     batches.refuse = lambda _call, _number: None
     assert collect().progress.answered == 10
     assert len(batches.batches) == 1
+
+
+def test_of_a_batch_that_is_taken_in_only_a_page_of_requests_is_in_memory(
+    collect: Collect, batches: BatchProvider, stored: Stored, monkeypatch: Any
+) -> None:
+    looked_up: list[int] = []
+    look_up = store_batches.members_named
+
+    def counted(connection: Any, keys: Any) -> Any:
+        looked_up.append(len(keys))
+        return look_up(connection, keys)
+
+    monkeypatch.setattr(store_batches, "members_named", counted)
+    monkeypatch.setattr("harvester.batching.taking.PAGE", 3)
+    batches.ends, batches.done_share = "expired", 0.5
+    batches.spoil = lambda lines: lines[:-1]
+    collect()
+    assert looked_up == [3, 3, 3, 1]  # four answers and five errors, and the one of which no line speaks
+    assert len(answers(stored)) == 4

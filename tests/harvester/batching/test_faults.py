@@ -54,6 +54,17 @@ def test_fault_19_an_answer_to_nobodys_request_is_set_aside(
     assert [why for _, why in held(stored)] == ["unknown custom_id"] * 4
 
 
+def test_of_lines_that_are_set_aside_no_more_is_kept_than_memory_is_meant_for(
+    collect: Collect, batches: BatchProvider, stored: Stored, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("harvester.batching.taking.MOST_KEPT_BYTES", 2500)
+    batches.spoil = lambda lines: [*(letter * 1000 for letter in (b"x", b"y", b"z")), *lines]
+    collect()
+    assert len(held(stored)) == 2
+    assert result(stored)["quarantined"] == 3
+    assert answers(stored) == EVERY
+
+
 # --- 20: shuffled, truncated, a bad line, status 0, counts that lie
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from harvester.store import StoreReader, StoreWriter
+from harvester.store import StoreReader, StoreWriter, batches
 
 from toy_store import DIGESTS, add_plan, begin, replied  # isort: skip - a helper beside the tests
 
@@ -36,6 +36,8 @@ RUNNING: dict[str, Callable[[StoreWriter, StoreReader], object]] = {
     "count_pending": lambda store, _: store.count_pending(1),
     "pending_held_out": lambda store, _: store.pending(1, after=0, limit=5, held_out=True),
     "count_held_out": lambda store, _: store.count_pending(1, held_out=True),
+    "members_of_a_batch": lambda store, _: store.apply_with([], lambda c: list(batches.members(c, 1))),
+    "members_by_key": lambda _, reader: reader.read(lambda c: batches.members_named(c, ["a", "b"])),
     "begin_run": lambda store, _: begin(store, 1),
     "retry_failed": lambda store, _: store.begin_run(1, "toy", None, retry_failed=True),
     "killed_runs": lambda store, _: store.killed_runs(),
