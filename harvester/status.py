@@ -21,6 +21,8 @@ from harvester.store.writing import KILLED
 LOOKED_AT = 5000
 """Rows that were asked, whose seeds the balance is made of: the newest, so that a million make `status` no slower."""
 ANSWERS_LOOKED_AT = 500
+IN_BATCHES = "waiting_in_batches"
+"""What requests count as that were sent to a provider in a batch which has not been taken in."""
 
 
 def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
@@ -40,13 +42,14 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         found = _balance(recipe, rules, reader, plan_id)
         rejudged = None if _judged_by_functions(recipe) else reader.count_unjudged(plan_id, rules.digests)
         curation = _curation(recipe, reader, plan_id)
+        waiting = reader.read(lambda connection: batches.count_waiting(connection, plan_id))
         writer, run = holder(path), reader.last_run(recipe.name)
     if run and run.ended_at is None and writer is None:
         writer = holder(path)  # it may have begun between the two looks
     return {
         "recipe": recipe.name,
         "store": str(path),
-        "requests": dict(counts.requests),
+        "requests": _told_apart(counts, waiting),
         "splits": _splits(counts),
         "steps": _steps(recipe, counts),
         "dataset": dataset,
@@ -87,9 +90,16 @@ def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     for (split, _, reason), number in counts.judged.items():
         if reason is not None and split != "test":
             dropped[reason] += number
-    left = {state: counts.requests.get(state, 0) for state in (PENDING, EXHAUSTED)}
-    left[PENDING] -= waiting
-    return {"waiting_in_batches": waiting, **left, "dropped": dict(dropped.most_common())}
+    requests = _told_apart(counts, waiting)
+    left = {state: requests.get(state, 0) for state in (IN_BATCHES, PENDING, EXHAUSTED)}
+    return {**left, "dropped": dict(dropped.most_common())}
+
+
+def _told_apart(counts: Counts, waiting: int) -> dict[str, int]:
+    """Requests by state; of those without an answer it is told whether they wait in a batch or for somebody to ask."""
+    states = Counter(counts.requests)
+    states.update({PENDING: -waiting, IN_BATCHES: waiting})
+    return dict(+states)
 
 
 def _some_are_left_out(recipe: Recipe) -> bool:

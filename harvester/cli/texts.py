@@ -86,7 +86,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def status(result: dict[str, Any]) -> str:
     """Requests, splits with what was dropped and why, failures."""
-    requests = ", ".join(f"{count} {state}" for state, count in result["requests"].items())
+    requests = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in result["requests"].items())
     lines = [f"{result['recipe']} ({result['store']}): requests: {requests or 'none'}; ${result['usd']:.4f}"]
     lines += _now(result)
     for split, of_split in result["splits"].items():
@@ -129,7 +129,7 @@ def _now(result: dict[str, Any]) -> list[str]:
         if last is None or last["outcome"] == "done":
             return []
         how = {"killed": "was killed", "stopped": "stopped early"}.get(last["outcome"], "has not ended")
-        open_ = any(result["requests"].get(state) for state in ("pending", "exhausted"))
+        open_ = any(result["requests"].get(state) for state in ("pending", "exhausted", "waiting_in_batches"))
         return [f"  the last run (begun {last['started_at']}) {how}" + ("; collect again to go on" if open_ else "")]
     who = f"pid {running['pid']}, since {running['since']}"
     if last is None or last["ended_at"] is not None:

@@ -11,9 +11,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from harvester.records import Json
 from harvester.store.applying import utc_now
+from harvester.store.conditions import in_plan
 from harvester.store.paging import chunks
 from harvester.store.plans import as_text, packed
-from harvester.store.schema import ANSWERED, batched, batches, quarantined, requests, rows
+from harvester.store.schema import ANSWERED, PENDING, batched, batches, quarantined, requests
 from harvester.store.stored import inflated
 
 LIVE = batches.c.ended_at.is_(None)
@@ -160,10 +161,10 @@ def reserved_nusd(connection: Connection, teacher: str | None = None) -> int:
 
 
 def count_waiting(connection: Connection, plan_id: int) -> int:
-    """How many requests of a plan wait in batches."""
-    waiting = select(batched.c.request_id).join(rows, rows.c.request_id == batched.c.request_id)
-    query = select(func.count()).select_from(waiting.where(rows.c.plan_id == plan_id).distinct().subquery())
-    return int(connection.execute(query).scalar_one())
+    """How many requests of a plan wait in batches; what a harvest that was killed took in does not."""
+    open_ = select(batched.c.request_id).join(requests, requests.c.id == batched.c.request_id)
+    waiting = open_.where(requests.c.state == PENDING, in_plan(plan_id))
+    return int(connection.execute(select(func.count()).select_from(waiting.subquery())).scalar_one())
 
 
 def set_aside(connection: Connection, batch: int, strays: Sequence[Stray]) -> None:

@@ -61,7 +61,7 @@ def test_what_waits_in_a_batch_is_not_asked_by_a_collection_without(
     asyncio.run(collect_online(Recipe.load(batch_folder.path), None, Options(say=said.append)))
     assert any("6 requests left alone" in line for line in said)
     assert len(batches.asked_online) == 4
-    assert status(Recipe.load(batch_folder.path))["requests"] == {"answered": 4, "pending": 6}
+    assert status(Recipe.load(batch_folder.path))["requests"] == {"answered": 4, "waiting_in_batches": 6}
     assert collect().progress.answered == 6
     assert answers(stored) == EVERY
 

@@ -28,6 +28,14 @@ def test_what_waits_is_said_by_both_ways_of_collecting(
     assert "pending" not in out
 
 
+def test_status_tells_what_waits_in_batches_from_what_nobody_asked(batch_folder: Any, harvester: Any) -> None:
+    harvester("collect", batch_folder.path, "--batch", "--no-wait", "--limit", "6")
+    _, out, _ = harvester("status", batch_folder.path)
+    assert "requests: 4 pending, 6 waiting in batches; $0.0000" in out
+    found = json.loads(harvester("status", batch_folder.path, "--json")[1])
+    assert found["requests"] == {"pending": 4, "waiting_in_batches": 6}
+
+
 def test_batches_are_listed_and_shown_with_what_was_set_aside(
     batch_folder: Any, batches: BatchProvider, harvester: Any
 ) -> None:
