@@ -92,9 +92,16 @@ def parse(recipe: Path, store: Path | None, as_json: bool) -> None:
     "form",
     metavar="NAME",
     help="For another trainer: prompt-completion, preference, alpaca, sharegpt, openai, axolotl, axolotl-kd, "
-    "llama-factory or csv; default: the recipe's, or messages.",
+    "distillkit, llama-factory or csv; default: the recipe's, or messages.",
 )
-@click.option("--tokenizer", type=PATH, callback=usable, help="The student's folder; for axolotl-kd only.")
+@click.option(
+    "--tokenizer", type=PATH, callback=usable, help="The student's folder; for axolotl-kd and distillkit only."
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=2),
+    help="Leave out rows of more tokens; for distillkit only, where it is 2048 by default.",
+)
 @trust_option
 @as_json
 def export(
@@ -109,6 +116,7 @@ def export(
     private: bool,
     form: str | None,
     tokenizer: Path | None,
+    max_length: int | None,
     as_json: bool,
 ) -> None:
     """Write what is collected so far as a Hugging Face dataset into the folder OUT."""
@@ -125,6 +133,7 @@ def export(
         min_score=min_score,
         format=form,
         tokenizer=tokenizer,
+        max_length=max_length,
     )
     result = {
         "path": str(exported.path),

@@ -122,6 +122,7 @@ def export(
     min_score: float | None = None,
     format: str | None = None,  # noqa: A002 - the name that the recipe and the command line have for it
     tokenizer: Path | None = None,
+    max_length: int | None = None,
 ) -> Exported:
     """Write what is collected so far as a dataset that `datasets.load_dataset(out)` opens.
 
@@ -135,19 +136,20 @@ def export(
         since: leave out, of every split, what was answered before.
         min_score: leave out, of train and dev, what the judge scored lower, or not at all.
         format: a layout for another trainer (`formats.NAMES`); the recipe's by default.
-        tokenizer: the student's folder, or the tokenizer.json in it; for `axolotl-kd` only.
+        tokenizer: the student's folder, or the tokenizer.json in it; for `axolotl-kd` and `distillkit` only.
+        max_length: leave out, of every split, rows of more tokens; for `distillkit` only, 2048 by default.
 
     Raises:
         BadInput: `out` is something else than a dataset, the student's template is wrong, `only_terms` no verdict,
-            `min_score` about scores that nobody gives, `format` no format, a tokenizer is missing or of no use, or
-            there are no pairs for the format `preference`.
+            `min_score` about scores that nobody gives, `format` no format, a tokenizer is missing, `tokenizer` or
+            `max_length` of no use to the format, or there are no pairs for the format `preference`.
         RefusedByTerms: `only_terms` leaves no row.
         StoreUnusable: no store, or nothing in it for this recipe.
     """
     path = store or default_store(recipe)
     wanted = Wanted(unfiltered, only_terms, since, min_score, format or recipe.export.format)
     wanted.require_possible(recipe)
-    form = named(wanted.format, tokenizer)
+    form = named(wanted.format, tokenizer, max_length)
     _require_replaceable(out)
     with StoreReader.open(path) as reader:
         plan_id = newest_plan(reader, recipe, path)

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 SPLITS = ("train", "dev", "test")
 FILES = {
     *SIDECARS,
+    *SPLITS,  # folders of distillkit's
     *(
-        f"{config.prefix}{split}.{form.writer.suffix}"
+        f"{config.prefix}{split}{form.ending}"
         for form in FORMATS.values()
         for config in form.configs.values()
         for split in SPLITS
     ),
 }
-"""Names of what a format may put into a dataset's folder."""
+"""Names of the files and folders that a format may put into a dataset's folder."""
 
 
 def lay_out(recipe: Recipe, folder: Path, exported: "Exported", form: Format | None) -> None:

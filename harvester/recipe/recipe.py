@@ -48,7 +48,7 @@ class Student(Model):
 
 FormatName = Literal[
     "messages", "prompt-completion", "preference", "alpaca", "sharegpt", "openai", "axolotl", "llama-factory", "csv",
-    "axolotl-kd",
+    "axolotl-kd", "distillkit",
 ]  # fmt: skip
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from harvester.errors import BadInput
-from harvester.exporting.formats.files import Csv, JsonLines
+from harvester.exporting.formats import distillkit
+from harvester.exporting.formats.axolotl_kd import AxolotlKd
+from harvester.exporting.formats.distillkit import DistillKit
+from harvester.exporting.formats.files import Csv, JsonLines, Writer
 from harvester.exporting.formats.records import Record, Row, axolotl, openai, preference, prompt_completion
 from harvester.exporting.formats.sidecars import Files, axolotl_kd_yaml, axolotl_yaml, dataset_info
 from harvester.exporting.formats.soft_labels import SoftLabels
@@ -36,7 +39,8 @@ class Format:
     """A layout of files; the config `default` is what a reader gets who names none."""
 
     configs: Mapping[str, Config]
-    writer: type[JsonLines | Csv] = JsonLines
+    writer: Callable[[Path], Writer] = JsonLines
+    ending: str = ".jsonl"  # of the files' names, after the split
     beside: Callable[[str, Files], dict[str, str]] | None = None  # (dataset's name, its files) → further files
     features: tuple[Mapping[str, Any], ...] = ()  # for the card, where `datasets` would guess types from the values
 
@@ -55,31 +59,37 @@ FORMATS: Mapping[str, Format] = {
     "llama-factory": Format(
         {**_chats(sharegpt), "preference": Config(ranking, PAIR, PAIRS, "preference-")}, beside=dataset_info
     ),
-    "csv": Format({"default": Config(cells, ("messages", *PLAIN))}, writer=Csv, features=FEATURES),
+    "csv": Format({"default": Config(cells, ("messages", *PLAIN))}, writer=Csv, ending=".csv", features=FEATURES),
 }
-SOFT = "axolotl-kd"
-"""The one format that needs to know the student's tokens."""
-NAMES = (OWN, *FORMATS, SOFT)
-SIDECARS = ("axolotl.yaml", "dataset_info.json")
+AXOLOTL_KD, DISTILLKIT = "axolotl-kd", "distillkit"
+"""The formats that need to know the student's tokens."""
+NAMES = (OWN, *FORMATS, AXOLOTL_KD, DISTILLKIT)
+SIDECARS = ("axolotl.yaml", "dataset_info.json", distillkit.CONFIG, distillkit.SPLITS)
 
 
-def named(name: str, tokenizer: Path | None) -> Format | None:
+def named(name: str, tokenizer: Path | None, max_length: int | None = None) -> Format | None:
     """A format by its name; None for the dataset's own layout.
 
     Raises:
-        BadInput: no such format; a tokenizer is missing, not readable, or of no use to the format.
+        BadInput: no such format; a tokenizer is missing or not readable, or an option is of no use to the format.
     """
     if name not in NAMES:
         raise BadInput(
             f"--format {name[:80]}: no such format{did_you_mean(name, NAMES)} (there are {', '.join(NAMES)})"
         )
-    if tokenizer is not None and name != SOFT:
-        raise BadInput(f"--tokenizer: the format {name} needs none; leave it out")
-    if name != SOFT:
+    if max_length is not None and name != DISTILLKIT:
+        raise BadInput(f"--max-length: the format {name} has rows of any length; leave it out")
+    if name not in (AXOLOTL_KD, DISTILLKIT):
+        if tokenizer is not None:
+            raise BadInput(f"--tokenizer: the format {name} needs none; leave it out")
         return FORMATS.get(name)
     if tokenizer is None:
-        raise BadInput(f"--format {SOFT}: needs the student's tokens; add --tokenizer and the student's folder")
-    return Format(_chats(SoftLabels.read(tokenizer).record, "logprobs"), beside=axolotl_kd_yaml)
+        raise BadInput(f"--format {name}: needs the student's tokens; add --tokenizer and the student's folder")
+    labels = SoftLabels.read(tokenizer)
+    if name == AXOLOTL_KD:
+        return Format(_chats(AxolotlKd(labels).record, "logprobs"), beside=axolotl_kd_yaml)
+    made = DistillKit(labels, max_length or distillkit.MAX_LENGTH)
+    return Format(_chats(made.record, "logprobs"), made.writer, distillkit.ENDING, made.beside)
 
 
 def uses_pairs(name: str, *, asked_for: bool) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from harvester.exporting.formats.catalogue import PAIRS, ROWS, Config, Format
-from harvester.exporting.formats.files import Csv, JsonLines
 from harvester.exporting.formats.records import LeftOutError
 
 SPLITS = ("train", "dev", "test")
@@ -38,7 +37,7 @@ def convert(folder: Path, form: Format, name: str) -> Converted:
     for config, kind in form.configs.items():
         done.files[config], done.rows[config] = {}, Counter()
         for split in SPLITS:
-            _write(folder, kind, split, done, (config, form.writer))
+            _write(folder, kind, split, done, (config, form))
     for source in (ROWS, PAIRS):
         shutil.rmtree(folder / source, ignore_errors=True)
     for file, text in (form.beside(name, done.files) if form.beside else {}).items():
@@ -46,9 +45,9 @@ def convert(folder: Path, form: Format, name: str) -> Converted:
     return done
 
 
-def _write(folder: Path, kind: Config, split: str, done: Converted, to: tuple[str, type[JsonLines | Csv]]) -> None:
-    config, writer_of = to
-    file = f"{kind.prefix}{split}.{writer_of.suffix}"
+def _write(folder: Path, kind: Config, split: str, done: Converted, to: tuple[str, Format]) -> None:
+    config, form = to
+    file = f"{kind.prefix}{split}{form.ending}"
     writer = None
     for row in _rows(folder / kind.source, split, kind.columns):
         try:
@@ -56,7 +55,7 @@ def _write(folder: Path, kind: Config, split: str, done: Converted, to: tuple[st
         except LeftOutError as error:
             done.left_out[split, str(error)] += 1
             continue
-        writer = writer or writer_of(folder / file)
+        writer = writer or form.writer(folder / file)
         writer.add(record)
         done.rows[config][split] += 1
     if writer:

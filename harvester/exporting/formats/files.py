@@ -3,14 +3,23 @@
 import csv
 import json
 from pathlib import Path
+from typing import Protocol
 
 from harvester.exporting.formats.records import Record
 
 
+class Writer(Protocol):
+    """Writes the records of one split."""
+
+    def add(self, record: Record, /) -> None:
+        """Take a record."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
 class JsonLines:
     """Writes records as JSON, one a line."""
-
-    suffix = "jsonl"
 
     def __init__(self, path: Path) -> None:
         """A writer of a new file."""
@@ -27,8 +36,6 @@ class JsonLines:
 
 class Csv:
     """Writes records as comma-separated values; the first one's names are the header."""
-
-    suffix = "csv"
 
     def __init__(self, path: Path) -> None:
         """A writer of a new file."""

@@ -38,6 +38,8 @@ class StudentTokens:
     path: Path
     by_bytes: Mapping[bytes, int]
     bytes_of: Mapping[int, bytes]
+    rare: Sequence[int]  # tokens of text, the rarest first: the later two pieces were merged, the rarer they were
+    size: int  # one more than the highest number of a token
     tokenizer: Any
     template: Any
     special: Mapping[str, str]  # bos_token and the like, as templates name them
@@ -63,6 +65,8 @@ class StudentTokens:
             path=folder,
             by_bytes=by_bytes,
             bytes_of={number: token for token, number in by_bytes.items()},
+            rare=sorted(_plain(known).values(), reverse=True),
+            size=1 + max(tokenizer.get_vocab(with_added_tokens=True).values()),
             tokenizer=tokenizer,
             template=_template(folder, settings),
             special={name: text for name, value in settings.items() if (text := _text_of(name, value)) is not None},
@@ -88,14 +92,22 @@ class StudentTokens:
 def _by_bytes(known: Mapping[str, Any]) -> dict[bytes, int]:
     """Bytes → token; of two with the same bytes, the special one."""
     letters = byte_letters()
-    vocabulary = known["model"]["vocab"]
-    added = {entry["content"]: entry["id"] for entry in known.get("added_tokens") or []}
-    plain = {
-        bytes(letters[letter] for letter in token): number
-        for token, number in vocabulary.items()
+    plain = {bytes(letters[letter] for letter in token): number for token, number in _plain(known).items()}
+    return plain | {content.encode(): number for content, number in _added(known).items()}
+
+
+def _plain(known: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens that spell bytes, as the tokenizer writes them."""
+    letters, added = byte_letters(), _added(known)
+    return {
+        token: number
+        for token, number in known["model"]["vocab"].items()
         if token not in added and all(letter in letters for letter in token)
     }
-    return plain | {content.encode(): number for content, number in added.items()}
+
+
+def _added(known: Mapping[str, Any]) -> dict[str, int]:
+    return {entry["content"]: entry["id"] for entry in known.get("added_tokens") or []}
 
 
 def _settings(folder: Path) -> dict[str, Any]:

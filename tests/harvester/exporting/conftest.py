@@ -3,4 +3,4 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # killed_exports.py is a helper, not a package
+sys.path.insert(0, str(Path(__file__).parent))  # killed_exports.py and byte_student.py are helpers, not packages

@@ -9,45 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from byte_student import TEMPLATE, make_student, row, told
+from tokenizers import Tokenizer, models
 
 from harvester.errors import BadInput
+from harvester.exporting.formats.axolotl_kd import FLOOR, AxolotlKd
 from harvester.exporting.formats.catalogue import named
 from harvester.exporting.formats.records import LeftOutError
-from harvester.exporting.formats.soft_labels import FLOOR, SoftLabels
-
-TEMPLATE = (
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-MERGES = [("a", "b"), ("Ø", "§")]  # the second one makes the letter alef of its two bytes
+from harvester.exporting.formats.soft_labels import SoftLabels
 
 
 @pytest.fixture
 def student(tmp_path: Path) -> Path:
-    """A folder with a byte-level tokenizer and a chat template."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {letter: number for number, letter in enumerate([*letters, *("".join(pair) for pair in MERGES)])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, MERGES))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|user|>", "<|assistant|>", "<|system|>", "<|end|>"])
-    folder = tmp_path / "student"
-    folder.mkdir()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
-    return folder
+    return make_student(tmp_path / "student")
 
 
-def told(piece: bytes, *others: tuple[bytes, float]) -> dict[str, Any]:
-    """A token as the API said it, with what else it listed."""
-    top = [(piece, -0.5), *others]
-    return {"bytes": piece, "logprob": -0.5, "top": {"bytes": [b for b, _ in top], "logprob": [p for _, p in top]}}
-
-
-def row(answer: str, logprobs: Any) -> dict[str, Any]:
-    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": answer}]
-    return {"messages": messages, "logprobs": logprobs, "row_id": "ab"}
+def record_of(student: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """Axolotl's record."""
+    return AxolotlKd(SoftLabels.read(student)).record(row)
 
 
 def spelt(student: Path, record: dict[str, Any]) -> list[list[tuple[str, float]]]:
@@ -61,7 +40,7 @@ def spelt(student: Path, record: dict[str, Any]) -> list[list[tuple[str, float]]
 
 def test_entries_stand_one_token_before_what_they_are_about_up_to_the_end(student: Path) -> None:
     said = [told(b"ab", (b"a", -1.0)), told(b"c", (b"x", -2.0)), told(b"<|end|>", (b"d", -3.0))]
-    record = SoftLabels.read(student).record(row("abc", said))
+    record = record_of(student, row("abc", said))
     whole = Tokenizer.from_file(str(student / "tokenizer.json")).encode("<|user|>q<|end|>\n<|assistant|>abc<|end|>\n")
     begin = len(whole.ids) - len(record["logprobs"])
     assert whole.tokens[begin] == "<|assistant|>"  # what is said there is about the answer's first token
@@ -76,7 +55,7 @@ def test_entries_stand_one_token_before_what_they_are_about_up_to_the_end(studen
 
 def test_every_entry_lists_as_many_tokens_and_each_of_them_once(student: Path) -> None:
     said = [told(b"ab", (b"a", -1.0), (b"x", -3.0)), told(b"c")]
-    record = SoftLabels.read(student).record(row("abc", said))
+    record = record_of(student, row("abc", said))
     assert {len(ids) for ids in record["target_token_ids"]} == {3}
     assert all(len(set(ids)) == 3 for ids in record["target_token_ids"])
     assert [len(values) for values in record["logprobs"]] == [len(ids) for ids in record["target_token_ids"]]
@@ -85,22 +64,22 @@ def test_every_entry_lists_as_many_tokens_and_each_of_them_once(student: Path) -
 def test_parts_of_a_letter_are_found_by_their_bytes(student: Path) -> None:
     alef, be = b"\xd8\xa7", b"\xd8\xa8"
     said = [told(alef, (be[:1], -2.0)), told(be[:1]), told(be[1:])]
-    record = SoftLabels.read(student).record(row((alef + be).decode(), said))
+    record = record_of(student, row((alef + be).decode(), said))
     assert [len(entry) for entry in spelt(student, record)[:3]] == [2, 1, 1]
 
 
 def test_an_end_without_bytes_is_the_templates(student: Path) -> None:
-    record = SoftLabels.read(student).record(row("c", [told(b"c", (b"", -4.0)), told(b"", (b"d", -1.0))]))
+    record = record_of(student, row("c", [told(b"c", (b"", -4.0)), told(b"", (b"d", -1.0))]))
     assert spelt(student, record)[:2] == [[("c", -0.5), ("<|end|>", -4.0)], [("<|end|>", -0.5), ("d", -1.0)]]
 
 
 def test_listed_tokens_that_the_student_lacks_are_left_out(student: Path) -> None:
-    record = SoftLabels.read(student).record(row("c", [told(b"c", (b"xyz", -1.0), (b"d", -2.0))]))
+    record = record_of(student, row("c", [told(b"c", (b"xyz", -1.0), (b"d", -2.0))]))
     assert spelt(student, record)[0] == [("c", -0.5), ("d", -2.0)]
 
 
 def test_no_logprob_is_so_low_that_its_logarithm_would_be_lost(student: Path) -> None:
-    record = SoftLabels.read(student).record(row("c", [told(b"c", (b"d", -9999.0))]))
+    record = record_of(student, row("c", [told(b"c", (b"d", -9999.0))]))
     assert min(value for values in record["logprobs"] for value in values) == FLOOR
 
 
@@ -119,13 +98,13 @@ def test_a_row_whose_tokens_are_not_the_students_is_left_out(
     student: Path, answer: str, logprobs: Any, reason: str
 ) -> None:
     with pytest.raises(LeftOutError, match=reason):
-        SoftLabels.read(student).record(row(answer, logprobs))
+        record_of(student, row(answer, logprobs))
 
 
 def test_a_row_that_the_template_changes_is_left_out(student: Path) -> None:
     (student / "chat_template.jinja").write_text(TEMPLATE.replace("m.content", "m.content | upper"))
     with pytest.raises(LeftOutError, match="other_text"):
-        SoftLabels.read(student).record(row("c", [told(b"c")]))
+        record_of(student, row("c", [told(b"c")]))
 
 
 def test_a_template_may_stand_in_the_settings_and_mark_what_is_trained_on(student: Path) -> None:
@@ -135,13 +114,13 @@ def test_a_template_may_stand_in_the_settings_and_mark_what_is_trained_on(studen
     )
     settings = {"chat_template": marked, "bos_token": {"content": "<s>"}}
     (student / "tokenizer_config.json").write_text(json.dumps(settings))
-    assert SoftLabels.read(student / "tokenizer.json").record(row("c", [told(b"c")]))["row_id"] == "ab"
+    assert record_of(student / "tokenizer.json", row("c", [told(b"c")]))["row_id"] == "ab"
 
 
 def test_a_template_cannot_reach_out(student: Path) -> None:
     (student / "chat_template.jinja").write_text("{{ messages.__class__.__mro__ }}")
     with pytest.raises((BadInput, LeftOutError)):
-        SoftLabels.read(student).record(row("c", [told(b"c")]))
+        record_of(student, row("c", [told(b"c")]))
 
 
 def test_what_is_no_student_is_said_so(student: Path, tmp_path: Path) -> None:
@@ -162,7 +141,7 @@ def test_what_is_no_student_is_said_so(student: Path, tmp_path: Path) -> None:
 def test_a_template_that_fails_is_said_so(student: Path) -> None:
     (student / "chat_template.jinja").write_text("{{ raise_exception('no system prompt') }}")
     with pytest.raises(BadInput, match="its chat template fails: no system prompt"):
-        SoftLabels.read(student).record(row("c", [told(b"c")]))
+        record_of(student, row("c", [told(b"c")]))
     (student / "chat_template.jinja").write_text("{% if %}")
     with pytest.raises(BadInput, match="its chat template is wrong"):
         SoftLabels.read(student)
