@@ -13,12 +13,13 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate, pairwise
-from typing import Any
+from itertools import accumulate, pairwise, zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
+from finetune.boundaries import Boundaries
+from finetune.listings import ABSENT, Listed, Reader
 from finetune.placing import (
     END,
     UNKNOWN,
@@ -32,10 +33,8 @@ from finetune.placing import (
 )
 from finetune.token_bytes import Vocabulary
 
-ABSENT = -1
-"""In `ids_NK`: nothing more is listed. In `chunk_N`: in no chunk."""
-Listed = list[tuple[int, float]]
-"""Tokens of the student with the natural log of their probabilities, likeliest first."""
+Edges = list[tuple[int, int]]
+"""Tokens of student and teacher that begin at the same byte, by place."""
 
 
 class Unaligned(StrEnum):
@@ -52,7 +51,7 @@ class Aligned:
     ids_NK: npt.NDArray[np.int32]  # listed tokens, likeliest first; ABSENT where there are no more
     logp_NK: npt.NDArray[np.float32]  # natural log of their probabilities; -inf where absent
     sampled_N: npt.NDArray[np.int32]  # the token that the teacher sampled; ABSENT where it is none of the student's
-    chunk_N: npt.NDArray[np.int32]  # the chunk that a token is in, from 0 on; ABSENT where in none
+    chunk_N: npt.NDArray[np.int32]  # the chunk whose likelihood a token is learnt by, from 0 on; ABSENT where by none
     chunk_logp_C: npt.NDArray[np.float32]  # natural log of the teacher's probability of each chunk
     same: bool  # the student's tokens of the answer are the teacher's, byte for byte
 
@@ -66,6 +65,7 @@ def align(
     most: int | None,
     cut: int | None = None,
     before: bytes = b"",
+    bias: float | None = None,
 ) -> Aligned | Unaligned:
     """Find what the teacher said of an answer, by the student's tokens of it.
 
@@ -84,6 +84,10 @@ def align(
             must not depend on the sampled token, and APIs may list it beyond the k that were asked for, or in the place
             of the last one (vLLM); the k-1 likeliest are there either way, and their order among equals says nothing.
         before: what the student's template has it say before the answer (the end of a thought, a space).
+        bias: so much of the teacher's probability may belong to texts without a boundary that counts, where the student
+            cuts otherwise (`boundaries.py`); then there are lists at those boundaries only, of what is the same event
+            for both, and chunks between them: all that are not one token of both with a list. None: every list, and no
+            chunks.
 
     Returns:
         Arrays, or the reason why there are none.
@@ -99,8 +103,8 @@ def align(
         return Unaligned.OTHER_TEXT
     said, theirs, begins = found
     ends = {b"", said[-1]["bytes"]} if theirs[-1] == END else {b""}
-    reader = _Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most, cut)
-    return _compared(said, theirs, begins, ours + [END] * ended, before=before, reader=reader, ids=ids)
+    reader = Reader(vocabulary, ends, ids[end] if ended else stop_ids[0], most, cut)
+    return _Row(said, theirs, ours + [END] * ended, ids, reader).compared(begins, before, bias)
 
 
 def spelt(ids: Sequence[int], vocabulary: Vocabulary, stop_ids: Collection[int]) -> list[bytes]:
@@ -123,95 +127,78 @@ def _placed(said: Said, answer: bytes, *, whole: bool) -> tuple[Said, list[Piece
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads the listings of one row."""
+class _Row:
+    """What teacher and student said of one answer."""
 
-    vocabulary: Vocabulary
-    ends: Collection[bytes]  # spellings of the end of a turn
-    end_id: int
-    most: int | None
-    cut: int | None
+    said: Said
+    theirs: Sequence[Piece]
+    ours: Sequence[bytes]  # the student's first tokens, END for the one that ends the turn
+    ids: Sequence[int]  # all of them
+    reader: Reader
 
-    def token(self, piece: Piece, ahead: bytes) -> int:
-        """The student's token of a teacher's, if the bytes `ahead` stand before it; ABSENT where there is none."""
-        if piece == END:
-            return self.end_id
-        found = None if piece is None else self.vocabulary.id_of(ahead + piece)
-        return ABSENT if found is None else found
+    def compared(self, begins: Begins, before: bytes, bias: float | None) -> Aligned:
+        """The arrays for the positions of `ids`, by the bytes that the teacher's tokens begin at, behind `before`."""
+        starts = [0, *accumulate(map(len, self.ours))]
+        head = bisect_right(starts, len(before)) - 1  # so many tokens lie before the answer
+        # The next one may begin before it as well. Then the teacher's first tokens are looked at with the same bytes.
+        torn = before[starts[head] :]
+        edges = _edges(starts, [starts[head], *(None if at is None else at + len(before) for at in begins[1:])])
+        sampled_N, alike = self._sampled(edges, torn)
+        same = alike.issuperset(range(head, len(self.ours) - (self.ours[-1:] == [END])))
+        boundaries = None
+        if bias is not None:
+            boundaries = self._boundaries(starts, bias)
+            edges = [edge for place, edge in enumerate(edges) if place == 0 or boundaries.counts(*edge)]
+        listings = self._listings(edges, torn, boundaries)
+        chunk_N, chunk_logp_C = self._chunks([] if bias is None else edges, listings)
+        return Aligned(*_table(len(self.ids), listings), sampled_N, chunk_N, chunk_logp_C, same)
 
-    def listed(self, top: Mapping[str, Any], torn: bytes) -> Listed:
-        """The likeliest listed tokens that are one of the student's each, if the bytes `torn` stand before them."""
-        pairs = zip(top["bytes"], top["logprob"], strict=True)
-        likeliest = sorted((-logprob, piece is None, piece or b"") for piece, logprob in pairs if logprob > -math.inf)
-        if self.cut is not None and len(likeliest) >= self.cut:
-            least = likeliest[self.cut - 1][0]
-            likeliest = [entry for entry in likeliest if entry[0] < least]
-        found: dict[int, float] = {}
-        for below, unknown, piece in likeliest[: self.most]:
-            token = self.end_id if piece in self.ends else self.vocabulary.id_of(torn + piece)
-            if token is not None and not unknown:
-                found[token] = _either(found[token], -below) if token in found else -below
-        return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    def _boundaries(self, starts: Sequence[int], bias: float) -> Boundaries:
+        ends, text = self.reader.ends, b"".join(self.ours)
+        return Boundaries(self.reader.vocabulary, ends, self.said, self.theirs, self.ours, starts, text, bias)
 
+    def _sampled(self, edges: Edges, torn: bytes) -> tuple[npt.NDArray[np.int32], set[int]]:
+        """What the teacher sampled, by the student's tokens, and the places where that is the student's own."""
+        sampled_N, alike = np.full(len(self.ids), ABSENT, np.int32), set()
+        for own, at in edges:
+            if own < len(self.ours) and at < len(self.theirs):
+                ahead, piece = torn if at == 0 else b"", self.theirs[at]
+                sampled_N[own] = self.reader.token(piece, ahead)
+                if piece is not None and self.ours[own] == ahead + piece:
+                    sampled_N[own] = self.ids[own]  # of several with the same bytes this one
+                    alike.add(own)
+        return sampled_N, alike
 
-def _either(one: float, other: float) -> float:
-    """The natural log of the sum of two probabilities, of their logs."""
-    return max(one, other) + math.log1p(math.exp(-abs(one - other)))
+    def _listings(self, edges: Edges, torn: bytes, boundaries: Boundaries | None) -> dict[int, Listed]:
+        found = {}
+        for (own, at), following in zip_longest(edges, edges[1:]):
+            if own < len(self.ours) and at < len(self.theirs):
+                ahead, one_token = torn if at == 0 else b"", following == (own + 1, at + 1)
+                but = boundaries.other_events(own, at, ahead=ahead, one_token=one_token) if boundaries else ()
+                found[own] = self.reader.listed(self.said[at]["top"], ahead, but)
+        return found
 
-
-def _compared(
-    said: Said,
-    theirs: Sequence[Piece],
-    begins: Begins,
-    ours: Sequence[bytes],
-    *,
-    before: bytes,
-    reader: _Reader,
-    ids: Sequence[int],
-) -> Aligned:
-    """The arrays for the positions of `ids`, of which `ours` are the first."""
-    length = len(ids)
-    starts = [0, *accumulate(map(len, ours))]
-    head = bisect_right(starts, len(before)) - 1  # so many tokens lie before the answer
-    # The next one may begin before it as well. Then the teacher's first tokens are looked at with the same bytes.
-    torn = before[starts[head] :]
-    edges = _edges(starts, [starts[head], *(None if at is None else at + len(before) for at in begins[1:])])
-    listings: dict[int, Listed] = {}
-    sampled_N = np.full(length, ABSENT, np.int32)
-    alike = set()  # places where the student's own token is what was sampled
-    for own, at in edges:
-        if own < len(ours) and at < len(theirs):
-            ahead, piece = torn if at == 0 else b"", theirs[at]
-            listings[own] = reader.listed(said[at]["top"], ahead)
-            sampled_N[own] = reader.token(piece, ahead)
-            if piece is not None and ours[own] == ahead + piece:
-                sampled_N[own] = ids[own]  # of several with the same bytes this one
-                alike.add(own)
-    ids_NK, logp_NK = _table(length, listings)
-    chunk_N, chunk_logp_C = _chunks(length, edges, [token["logprob"] for token in said])
-    same = alike.issuperset(range(head, len(ours) - (ours[-1:] == [END])))
-    return Aligned(ids_NK, logp_NK, sampled_N, chunk_N, chunk_logp_C, same)
+    def _chunks(
+        self, edges: Edges, listings: Mapping[int, Listed]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Each token's chunk and each chunk's log-probability, if that is known and no list says all of it."""
+        chunk_N = np.full(len(self.ids), ABSENT, np.int32)
+        sums: list[float] = []
+        for (own, at), (end, last) in pairwise(edges):
+            logprobs = [token["logprob"] for token in self.said[at:last]]
+            told = (end, last) == (own + 1, at + 1) and listings[own]
+            if not told and all(logprob > UNKNOWN for logprob in logprobs):
+                chunk_N[own:end] = len(sums)
+                sums.append(math.fsum(logprobs))
+        return chunk_N, np.array(sums, np.float32)
 
 
-def _edges(ours: Sequence[int], theirs: Begins) -> list[tuple[int, int]]:
+def _edges(ours: Sequence[int], theirs: Begins) -> Edges:
     """Pairs of tokens, by place, that begin at the same byte; the first one that does (a token may have no bytes)."""
     places: dict[int | None, int] = {}
     for at, start in enumerate(theirs):
         places.setdefault(start, at)
     return [(own, places[start]) for own, start in enumerate(ours) if start in places]
-
-
-def _chunks(
-    length: int, edges: Sequence[tuple[int, int]], logprobs: Sequence[float]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The chunk of each of the student's tokens, and each chunk's log-probability where that is known."""
-    chunk_N = np.full(length, ABSENT, np.int32)
-    sums: list[float] = []
-    for (begin, first), (end, last) in pairwise(edges):
-        if all(logprob > UNKNOWN for logprob in logprobs[first:last]):
-            chunk_N[begin:end] = len(sums)
-            sums.append(math.fsum(logprobs[first:last]))
-    return chunk_N, np.array(sums, np.float32)
 
 
 def _table(length: int, listings: Mapping[int, Listed]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:

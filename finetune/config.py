@@ -114,8 +114,6 @@ class Loss(_Noun):
         soft = self.hard_share or self.top or self.temperature != 1
         if self.kind == "hard" and soft:
             raise ValueError("hard labels have no share, temperature or number of listed tokens; give another --loss")
-        if self.kind == "chunks" and self.top:
-            raise ValueError("chunks looks at no list; give another --loss or no --top")
         if self.on_policy and self.hard_share:
             raise ValueError(f"{self.kind} learns from what the student samples, which is no label; no --hard-share")
         if self.kind == "policy" and self.top:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from finetune.alignment import ABSENT, Aligned, Unaligned, align, spelt
+from finetune.alignment import Aligned, Unaligned, align, spelt
+from finetune.boundaries import BIASED
 from finetune.config import Loss
 from finetune.data import Row
 from finetune.errors import BadInput
+from finetune.listings import ABSENT
 from finetune.notes import HarvestNotes
 from finetune.rendering import IGNORED, Example, Rendered
 from finetune.student import Base
@@ -40,6 +42,8 @@ class Taught:
     other_tokens: int = 0  # rows whose tokens are not the teacher's
     listed: int = 0  # positions with a list
     rest: float = 0.0  # R, the probability that no listed token has: the mean over those positions
+    chunks: int = 0  # pieces that are learnt by their likelihood
+    in_chunks: int = 0  # tokens in them
     no_tail: str | None = None  # why the sampled token says nothing of the tail; None where it does in every row
 
     def facts(self, loss: Loss) -> dict[str, Any]:
@@ -53,6 +57,8 @@ class Taught:
             "other_tokens": self.other_tokens,
             "positions": self.listed,
             "rest": round(self.rest, 6),
+            "chunks": self.chunks,
+            "in_chunks": self.in_chunks,
         }
 
 
@@ -76,8 +82,8 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
         if loss.kind != "auto":
             raise
         return Taught(rendered.examples, hard_rows={UNSPELT: len(rendered.examples)})
-    examples, without, reasons, rest = [], Counter[str](), Counter[str](), _Rest()
-    tails, other_tokens = Tails(rendered, notes), 0
+    examples, without, reasons, said = [], Counter[str](), Counter[str](), _Said()
+    tails = Tails(rendered, notes)
     for example, row in zip(rendered.examples, rendered.rows, strict=True):
         found = _aligned(example, row, vocabulary, base, loss)
         if isinstance(found, Unaligned):
@@ -87,8 +93,7 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
         if reason := tails.why_none(row):
             reasons[reason] += 1
             found = replace(found, sampled_N=np.full_like(found.sampled_N, ABSENT))
-        other_tokens += not found.same
-        rest.add(found)
+        said.add(found)
         examples.append(replace(example, soft=found))
     rows = len(examples) - without.total()
     if not rows and loss.kind != "auto":
@@ -96,26 +101,26 @@ def teach(rendered: Rendered, base: Base, loss: Loss, notes: HarvestNotes) -> Ta
             f"--loss {loss.kind}: no row's logprobs spell its answer ({_counted(without)}); give --loss hard, or"
             " collect with `logprobs` in the teacher's sampling"
         )
-    commonest = reasons.most_common(1)
-    return Taught(
-        examples, rows, dict(without), other_tokens, rest.positions, rest.mean, commonest[0][0] if commonest else None
-    )
+    no_tail = next((reason for reason, _ in reasons.most_common(1)), None)
+    return Taught(examples, rows, dict(without), no_tail=no_tail, **said.counts)
 
 
 def told(taught: Taught, loss: Loss) -> list[str]:
     """What a user should know before such a training, in lines."""
     lines = []
     if taught.rows:
+        as_ours = " as tokens of the student's" if taught.other_tokens else ""
         lines.append(
             f"train: {taught.rows} of {len(taught.examples)} rows have the teacher's probabilities, at {taught.listed}"
-            f" tokens; what it did not list of them had {taught.rest:.4f} on average (R)"
+            f" tokens; what it did not list of them{as_ours} had {taught.rest:.4f} on average (R)"
         )
     if taught.hard_rows:
         lines.append(f"train: {_counted(taught.hard_rows)}: learnt by their answers alone")
     if taught.other_tokens:
+        pieces = f", and {taught.in_chunks} tokens by the likelihood of {taught.chunks} pieces" if taught.chunks else ""
         lines.append(
-            f"train: {taught.other_tokens} rows have other tokens than the teacher's; their lists are"
-            " taken where both cut alike"
+            f"train: {taught.other_tokens} rows have other tokens than the teacher's; lists are learnt where both cut"
+            f" alike{pieces}"
         )
     if loss.kind == "sampled" and taught.no_tail:
         lines.append(f"--loss sampled: {taught.no_tail}; those rows are learnt with --loss bucket")
@@ -144,6 +149,7 @@ def _aligned(example: Example, row: Row, vocabulary: Vocabulary, base: Base, los
         most=loss.top if asked is None else min(asked, loss.top or asked),
         cut=None if plainly or asked is None else max(asked - 1, 1),
         before=_before(ids, row.answer.encode(), vocabulary, base),
+        bias=BIASED if loss.of_lists == "chunks" else None,
     )
 
 
@@ -162,22 +168,28 @@ def _before(ids: Sequence[int], answer: bytes, vocabulary: Vocabulary, base: Bas
     return next((text[:place] for place in range(most + 1) if answer.startswith(text[place:])), b"")
 
 
-class _Rest:
-    """Adds up R over positions."""
+class _Said:
+    """Adds up what rows have of the teacher."""
 
     def __init__(self) -> None:
-        self.positions = 0
-        self._sum = 0.0
+        self._counts: Counter[str] = Counter()
+        self._rest = 0.0
 
     def add(self, found: Aligned) -> None:
-        listed_N = (found.ids_NK >= 0).any(1)
+        listed_N = (found.ids_NK != ABSENT).any(1)
         kept_N = np.exp(found.logp_NK[listed_N].astype(np.float64)).sum(1)
-        self.positions += int(listed_N.sum())
-        self._sum += float(np.clip(1 - kept_N, 0, 1).sum())
+        self._rest += float(np.clip(1 - kept_N, 0, 1).sum())
+        self._counts += Counter(
+            listed=int(listed_N.sum()),
+            other_tokens=int(not found.same),
+            chunks=len(found.chunk_logp_C),
+            in_chunks=int((found.chunk_N != ABSENT).sum()),
+        )
 
     @property
-    def mean(self) -> float:
-        return self._sum / self.positions if self.positions else 0.0
+    def counts(self) -> dict[str, Any]:
+        listed = self._counts["listed"]
+        return {**self._counts, "rest": self._rest / listed if listed else 0.0}
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from finetune import losses
-from finetune.alignment import ABSENT
 from finetune.collate import Rollouts, Soft
 from finetune.config import Loss
+from finetune.listings import ABSENT
 from finetune.losses import coefficients as forms
-from finetune.losses.chunks import TAU
 from finetune.losses.coefficients import Coefficients
 
 
@@ -39,12 +38,12 @@ def summed_loss(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft:
 
 def coefficients(loss: Loss, kind: str, label_N: Tensor, soft: Soft, vocabulary: int) -> Coefficients:
     """The coefficients of each position: soft where the teacher listed anything, else those of the label."""
-    listed_N = (soft.ids_NK != ABSENT).any(1)
+    listed_N = _listed(soft)
     if kind == "sampled":
         # The label is how a tokenizer cuts what was said; the tail is corrected by what was sampled.
         label_N = torch.where(listed_N & (soft.sampled_N != ABSENT), soft.sampled_N, label_N)
     given = soft.ids_NK, soft.logp_NK, label_N, vocabulary
-    hard_N = torch.where(listed_N, loss.hard_share, 1.0).double()
+    hard_N = 1 - (1 - loss.hard_share) * listed_N.double()
     return forms.mixed(hard_N, forms.of_hard(*given), _soft(loss, kind, soft, given))
 
 
@@ -66,10 +65,23 @@ def _of_rollouts(kind: str, hidden_ND: Tensor, head: Any, label_N: Tensor, sampl
 
 
 def _of_chunks(loss: Loss, hidden_ND: Tensor, head: Any, label_N: Tensor, soft: Soft) -> Tensor:
-    """Likelihoods of chunks, times τ so that a nat weighs as elsewhere; by the label where a token is in none."""
-    none_NK = label_N.new_zeros(len(label_N), 0)
-    hard_N = losses.fused_hard(hidden_ND, head, none_NK, none_NK, label_N)
-    inside_N = soft.chunk_N != ABSENT
-    of_chunks = TAU * losses.chunk_likelihood(-hard_N, soft.chunk_N, soft.chunk_logp_C).sum()
-    by_label = hard_N[~inside_N].sum()
-    return by_label + loss.hard_share * hard_N[inside_N].sum() + (1 - loss.hard_share) * of_chunks
+    """Lists where there are any, likelihoods of chunks between them, labels where there is neither.
+
+    All in nats of the answer, so that they add up, and divided by the supervised tokens they are a mean as of any loss:
+    a list counts once, and so does a chunk, which moves each of its tokens about as its label would at most. What
+    begins a chunk may have both: the list says what else the teacher might have said, the likelihood how likely it was.
+    """
+    inside_N, listed_N = soft.chunk_N != ABSENT, _listed(soft)
+    none_NK = label_N.new_zeros(int(inside_N.sum()), 0)
+    hard_N = losses.fused_hard(hidden_ND[inside_N], head, none_NK, none_NK, label_N[inside_N])
+    of_chunks = losses.chunk_likelihood(-hard_N, soft.chunk_N[inside_N], soft.chunk_logp_C).sum()
+    of_their_labels = hard_N[~listed_N[inside_N]].sum()
+    others_N = listed_N | ~inside_N
+    form = coefficients(loss, "bucket", label_N, soft, losses.size_of(head))[others_N]
+    of_others = losses.fused_sum(hidden_ND[others_N], head, form)
+    return of_others + loss.hard_share * of_their_labels + (1 - loss.hard_share) * of_chunks
+
+
+def _listed(soft: Soft) -> Tensor:
+    """Whether anything is listed, listed_N."""
+    return (soft.ids_NK != ABSENT).any(1)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from finetune.alignment import ABSENT
 from finetune.errors import BadInput
+from finetune.listings import ABSENT
 from finetune.rollout import Scores
 
 ROWS_PER_REQUEST = 8

@@ -1,7 +1,8 @@
 """A student's vocabulary by bytes: what a teacher's tokens, which come as bytes, are compared with."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ class Vocabulary:
 
     by_id: Mapping[int, bytes]
     by_bytes: Mapping[bytes, int]
+    in_order: Sequence[bytes]
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Vocabulary":
@@ -40,7 +42,7 @@ class Vocabulary:
         for tokens in _by_kind(inner, spell):
             by_id |= tokens
             by_bytes |= {piece: number for number, piece in sorted(tokens.items(), reverse=True)}
-        return cls(by_id, by_bytes)
+        return cls(by_id, by_bytes, sorted(by_bytes))
 
     def bytes_of(self, token: int) -> bytes | None:
         """A token's bytes; None where it has none or is no token."""
@@ -53,6 +55,17 @@ class Vocabulary:
         a text first), then a plain one, then a byte's fallback, then a special one; of equals the lowest id.
         """
         return self.by_bytes.get(piece)
+
+    def goes_on(self, piece: bytes, following: bytes) -> bool:
+        """Whether a token has these bytes and some of those that follow them."""
+        for length in range(1, len(following) + 1):
+            longer = piece + following[:length]
+            if longer in self.by_bytes:
+                return True
+            at = bisect_left(self.in_order, longer)
+            if at == len(self.in_order) or not self.in_order[at].startswith(longer):
+                return False
+        return False
 
 
 def _by_kind(inner: Any, spell: Spell) -> tuple[dict[int, bytes], ...]:

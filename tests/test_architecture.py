@@ -74,6 +74,7 @@ claiming stored
 token_bytes placing
 alignment rollout
 rendering
+boundaries listings
 preference
 batching tails
 collate attention

@@ -16,7 +16,11 @@ LEAST = 1e-4
 
 
 def chunk_likelihood(log_q_N: Tensor, chunk_N: Tensor, logp_C: Tensor, *, tau: float = TAU) -> Tensor:
-    """Cross-entropy of two outcomes, e^(a/τ) and e^(b/τ): a the teacher's log-likelihood of a chunk, b the student's.
+    """τ times the binary divergence KL(e^(a/τ) ‖ e^(b/τ)): a the teacher's log-likelihood of a chunk, b the student's.
+
+    The paper's binary cross-entropy less what no student can change, and times τ: its slope by b tends to a/b - 1 for a
+    large τ, so that a chunk which the student finds much less likely moves each of its tokens as its label would (by -1
+    nat a nat), and one that both find equally likely moves none.
 
     Args:
         log_q_N: the student's logarithm of each of its tokens.
@@ -25,10 +29,11 @@ def chunk_likelihood(log_q_N: Tensor, chunk_N: Tensor, logp_C: Tensor, *, tau: f
         tau: τ.
 
     Returns:
-        loss_C, in nats; its minimum is where b = a.
+        loss_C, in nats; 0 where b = a.
     """
     inside_N = chunk_N >= 0
     zeros_C = torch.zeros(len(logp_C), dtype=log_q_N.dtype, device=log_q_N.device)
     b_C = zeros_C.index_add(0, chunk_N[inside_N], log_q_N[inside_N]).clamp(max=-LEAST) / tau
     a_C = logp_C.to(b_C.dtype).clamp(max=-LEAST) / tau
-    return -(a_C.exp() * b_C + -torch.expm1(a_C) * torch.log(-torch.expm1(b_C)))
+    of_others_C = torch.log(torch.expm1(a_C) / torch.expm1(b_C))
+    return tau * (a_C.exp() * (a_C - b_C) - torch.expm1(a_C) * of_others_C)

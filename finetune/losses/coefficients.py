@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from finetune.alignment import ABSENT
+from finetune.listings import ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Coefficients:
             a_N = a_N - (self.w_NT / self.w_NT.new_tensor(self.temperatures)).sum(1)
         return a_N
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | Tensor) -> Self:
         """The same of some positions."""
         return self._each(lambda tensor: tensor[rows])
 

@@ -2,126 +2,40 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import real_tokenizers as real
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from toys import make_tokenizer
+from tellings import (
+    BYTES,
+    CHANCES,
+    OTHER_STOP,
+    STOP,
+    Told,
+    aligned,
+    any_student,
+    begins,
+    chunked,
+    listing,
+    lists,
+    often,
+    own_begins,
+    rows,
+    said_of,
+    spelt,
+    student,
+    told,
+)
 
-from finetune.alignment import ABSENT, Aligned, Unaligned, align
-from finetune.token_bytes import Vocabulary
-
-Told = list[dict[str, Any]]
-BYTES = Vocabulary.of(make_tokenizer())  # each byte is a token, and two newlines
-STOP, OTHER_STOP = BYTES.by_bytes[b"<|im_end|>"], BYTES.by_bytes[b"<|im_start|>"]
-
-
-def told(piece: bytes, logprob: float = -0.5, **others: float) -> dict[str, Any]:
-    """A token as the API gave it, listed first, with others beside it."""
-    return listing(piece, logprob, [(piece, logprob), *((other.encode(), value) for other, value in others.items())])
-
-
-def listing(piece: bytes, logprob: float, top: Sequence[tuple[bytes, float]]) -> dict[str, Any]:
-    return {
-        "bytes": piece,
-        "logprob": logprob,
-        "top": {"bytes": [one for one, _ in top], "logprob": [value for _, value in top]},
-    }
-
-
-def spelt(*pieces: bytes) -> list[int]:
-    """Ids of tokens of the toy vocabulary, one each."""
-    return [BYTES.by_bytes[piece] for piece in pieces]
-
-
-def aligned(said: Any, ids: Sequence[int], most: int | None = None, **more: Any) -> Aligned:
-    found = align(said, ids, more.pop("vocabulary", BYTES), stop_ids=more.pop("stop_ids", (STOP,)), most=most, **more)
-    assert isinstance(found, Aligned)
-    return found
-
-
-def lists(found: Aligned, vocabulary: Vocabulary = BYTES) -> list[dict[bytes | None, float]]:
-    """Per position the listed tokens with their log-probabilities, likeliest first."""
-    return [
-        {vocabulary.bytes_of(int(token)): round(float(p), 3) for token, p in zip(ids, logp, strict=True) if token >= 0}
-        for ids, logp in zip(found.ids_NK, found.logp_NK, strict=True)
-    ]
-
-
-CHANCES = st.integers(0, 9999).map(random.Random)  # cheaper by far than hypothesis' own for many numbers
+from finetune.alignment import Unaligned, align
+from finetune.listings import ABSENT
 
 # --- any text, any teacher, students as published
-
-
-@st.composite
-def cuts(draw: st.DrawFn, text: str) -> list[bytes]:
-    """The text's bytes in pieces, anywhere: inside characters, too."""
-    data = text.encode()
-    places = sorted(draw(st.sets(st.integers(1, max(1, len(data) - 1)), max_size=len(data))))
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
-
-
-def by_student(name: str) -> Callable[[str], list[bytes]]:
-    """The tokens of one of the students; a text's own bytes alone."""
-    return lambda text: [real.vocabulary(name).by_id[token] for token in real.ids(name, text)]
-
-
-TEACHERS: dict[str, Callable[[str], list[bytes]]] = {
-    "tekken": real.tekken,
-    "smollm2": by_student("smollm2"),
-    "gemma": by_student("gemma"),
-    "letters": lambda text: [letter.encode() for letter in text],
-    "whole": lambda text: [text.encode()] if text else [],
-}
-PIECES = [b"a", b" the", b"\n", b"\xe2", b"0", b" 20", b"</s>", "ك".encode(), b"no token of anyone"]
-
-
-@st.composite
-def rows(draw: st.DrawFn, end: bytes = b"</s>") -> tuple[str, Told]:
-    """A text and how a teacher said it, to the end of its turn."""
-    text, chance = draw(real.TEXT), draw(CHANCES)
-    cut = draw(st.sampled_from([None, *TEACHERS]))
-    pieces = draw(cuts(text)) if cut is None else TEACHERS[cut](text)
-    return text, [said_of(piece, chance) for piece in [*pieces, end]]
-
-
-def said_of(piece: bytes, chance: random.Random) -> dict[str, Any]:
-    """A sampled token and what is listed: itself, which need not be the likeliest, and up to four others."""
-    others = chance.sample([one for one in PIECES if one != piece], chance.randrange(5))
-    top = [(one, -chance.uniform(0.01, 9)) for one in [piece, *others]]
-    return listing(piece, top[0][1], top)
-
-
-def student(name: str, text: str) -> dict[str, Any]:
-    """The arguments of `align` that are the student's, for a text with its end of turn."""
-    ids, vocabulary = real.ids(name, text), real.vocabulary(name)
-    stop = real.STUDENTS[name]().eos_token_id
-    before = b"".join(vocabulary.by_id[token] for token in ids).removesuffix(text.encode())
-    assert before in {b"", b" "}
-    return {"ids": [*ids, stop], "vocabulary": vocabulary, "stop_ids": [stop], "before": before}
-
-
-def begins(pieces: Sequence[bytes]) -> list[int]:
-    return [*accumulate(map(len, pieces), initial=0)]
-
-
-def own_begins(mine: dict[str, Any]) -> list[int | None]:
-    """The byte of the answer that each of the student's tokens begins at, and the end's; None: before the answer."""
-    tokens, skip = [mine["vocabulary"].by_id[token] for token in mine["ids"][:-1]], len(mine["before"])
-    starts = begins(tokens)
-    found: list[int | None] = []
-    for start, token in zip(starts, [*tokens, b"end"], strict=True):
-        found.append(max(0, start - skip) if start + len(token) > skip else None)
-    return found
-
-
-any_student = pytest.mark.parametrize("name", real.STUDENTS)
-often = settings(deadline=None, max_examples=25)
 
 
 @any_student
@@ -130,7 +44,7 @@ often = settings(deadline=None, max_examples=25)
 def test_chunks_part_both_at_the_bytes_where_both_part(name: str, row: tuple[str, Told]) -> None:
     text, said = row
     mine = student(name, text)
-    found = aligned(said, **mine)
+    found = chunked(said, **mine)
     own, theirs = own_begins(mine), begins([token["bytes"] for token in said])[:-1]
     edges = [*sorted(set(theirs) & set(own)), math.inf]  # the last one but one is the end's
     assert len(found.chunk_logp_C) == len(edges) - 1
@@ -182,7 +96,8 @@ def test_with_the_student_s_own_tokens_all_is_as_it_was_said(name: str, text: st
     found = aligned(said, ids, vocabulary=vocabulary, stop_ids=mine["stop_ids"])
     assert found.same
     assert (found.sampled_N != ABSENT).all()
-    assert found.chunk_N.tolist() == list(range(len(ids)))
+    parts = chunked(said, ids, vocabulary=vocabulary, stop_ids=mine["stop_ids"])
+    assert parts.chunk_N.tolist() == list(range(len(ids)))
     assert found.ids_NK[:, 0].tolist() == ids
     for place, one in enumerate(wanted):
         got = {
@@ -230,7 +145,6 @@ def test_another_value_at_one_place_moves_that_place_alone(
         own == begin and (one.ids_NK[place] >= 0).any() for place, own in enumerate(own_begins(mine))
     ]
     assert np.array_equal(one.ids_NK, other.ids_NK)
-    assert np.array_equal(one.chunk_logp_C, other.chunk_logp_C)
 
 
 @any_student
@@ -258,6 +172,7 @@ def test_what_is_left_of_a_cut_answer_is_as_in_the_whole_one(
     assert np.array_equal(cut.logp_NK, whole.logp_NK[:left, :most])
     assert (whole.ids_NK[:left, most:] == ABSENT).all()
     assert np.array_equal(cut.sampled_N, whole.sampled_N[:left])
+    whole, cut = chunked(said, **mine), chunked(said, **mine | {"ids": mine["ids"][:left]})
     complete = len(cut.chunk_logp_C)
     assert np.array_equal(cut.chunk_logp_C, whole.chunk_logp_C[:complete])
     assert cut.chunk_N.tolist() == [chunk if chunk < complete else ABSENT for chunk in whole.chunk_N[:left].tolist()]
@@ -270,7 +185,7 @@ def in_chunks(name: str, *pieces: str | bytes) -> list[str]:
     """The student's tokens, with bars between the chunks that a teacher's tokens make of them."""
     said = [piece if isinstance(piece, bytes) else piece.encode() for piece in pieces]
     mine = student(name, b"".join(said).decode())
-    found = aligned([told(piece) for piece in said], **mine)
+    found = chunked([told(piece) for piece in said], **mine)
     chunks: dict[int, list[bytes]] = {}
     for token, chunk in zip(mine["ids"][:-1], found.chunk_N.tolist(), strict=False):
         chunks.setdefault(chunk, []).append(mine["vocabulary"].by_id[token])
@@ -377,7 +292,8 @@ def test_what_has_no_probability_at_all_is_not_listed() -> None:
 
 
 def test_where_the_api_lists_nothing_there_are_chunks_alone() -> None:
-    found = aligned([listing(b"ab", -2.0, []), listing(b"c", -1.0, [])], spelt(b"a", b"b", b"c", b"<|im_end|>"))
+    said = [listing(b"ab", -2.0, []), listing(b"c", -1.0, [])]
+    found = aligned(said, spelt(b"a", b"b", b"c", b"<|im_end|>"), bias=0.1)
     assert found.ids_NK.shape == found.logp_NK.shape == (4, 0)
     assert found.chunk_N.tolist() == [0, 0, 1, ABSENT]
     assert found.chunk_logp_C.tolist() == [-2.0, -1.0]
@@ -385,17 +301,17 @@ def test_where_the_api_lists_nothing_there_are_chunks_alone() -> None:
 
 def test_a_chunk_with_a_token_of_unknown_probability_is_none() -> None:
     said = [told(b"a"), told(b"b", -9999.0), told(b"c"), told(b"d", math.nan)]
-    found = aligned(said, spelt(b"a", b"b", b"c", b"d"))
+    found = chunked(said, spelt(b"a", b"b", b"c", b"d"))
     assert found.chunk_N.tolist() == [0, ABSENT, 1, ABSENT]
     assert found.chunk_logp_C.tolist() == [-0.5, -0.5]
 
 
 def test_types_and_shapes_are_those_that_a_batch_takes() -> None:
-    found = aligned([told(b"a", x=-1.0), told(b"bc", -2.0)], spelt(b"a", b"b", b"c", b"<|im_end|>"))
+    found = aligned([told(b"a", x=-1.0), told(b"bc", -2.0)], spelt(b"a", b"b", b"c", b"<|im_end|>"), bias=0.1)
     assert (found.ids_NK.dtype, found.logp_NK.dtype) == (np.int32, np.float32)
     assert (found.sampled_N.dtype, found.chunk_N.dtype, found.chunk_logp_C.dtype) == (np.int32, np.int32, np.float32)
     assert found.ids_NK.shape == found.logp_NK.shape == (4, 2)
-    assert (len(found.sampled_N), len(found.chunk_N), len(found.chunk_logp_C)) == (4, 4, 2)
+    assert (len(found.sampled_N), len(found.chunk_N), len(found.chunk_logp_C)) == (4, 4, 1)
 
 
 # --- the end of a turn
@@ -411,8 +327,9 @@ def test_the_teacher_s_end_is_the_student_s_wherever_it_is_listed(mark: bytes) -
     assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {b"<|im_end|>": -0.1, b"b": -3.0}]
     assert (found.sampled_N != ABSENT).all()
     assert found.same
-    assert found.chunk_N.tolist() == [0, 1]
-    assert found.chunk_logp_C == pytest.approx([-0.5, -0.1])
+    parts = chunked(said, spelt(b"a", b"<|im_end|>"))
+    assert parts.chunk_N.tolist() == [0, 1]
+    assert parts.chunk_logp_C == pytest.approx([-0.5, -0.1])
 
 
 def test_no_bytes_are_the_end_where_the_row_does_not_show_it() -> None:
@@ -420,7 +337,7 @@ def test_no_bytes_are_the_end_where_the_row_does_not_show_it() -> None:
     found = aligned(said, spelt(b"a", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {}]
     assert (found.sampled_N != ABSENT).tolist() == [True, False]
-    assert found.chunk_N.tolist() == [0, ABSENT]
+    assert chunked(said, spelt(b"a", b"<|im_end|>")).chunk_N.tolist() == [0, ABSENT]
     assert found.same
 
 
@@ -436,7 +353,7 @@ def test_an_answer_that_ends_with_a_tag_has_not_ended_with_it() -> None:
     said = [listing(b"<b>", -0.5, [(b"<b>", -0.5), (b"", -1.0)])]
     found = aligned(said, spelt(b"<", b"b", b">", b"<|im_end|>"))
     assert lists(found) == [{b"<|im_end|>": -1.0}, {}, {}, {}]
-    assert found.chunk_N.tolist() == [0, 0, 0, ABSENT]
+    assert chunked(said, spelt(b"<", b"b", b">", b"<|im_end|>")).chunk_N.tolist() == [0, 0, 0, ABSENT]
 
 
 # --- what belongs to another answer
@@ -464,7 +381,8 @@ def test_a_first_space_that_the_answer_lacks_is_taken_off_all_that_is_listed_the
     assert lists(found)[1:] == [{b" ": -0.5, b"c": -2.0}, {b"b": -0.5}, {b"<|im_end|>": -0.5}]
     assert found.sampled_N.tolist() == spelt(b"a", b" ", b"b", b"<|im_end|>")
     assert found.same
-    assert found.chunk_logp_C == pytest.approx([-0.5] * 4)
+    parts = chunked(said, spelt(b"a", b" ", b"b", b"<|im_end|>"))
+    assert parts.chunk_logp_C == pytest.approx([-0.5] * 4)
 
 
 def test_a_student_whose_template_says_that_space_has_it_back() -> None:
@@ -496,7 +414,7 @@ def test_an_answer_without_its_last_white_space_keeps_what_was_said_before_that(
     said = [told(b"a", b=-1.0), told(b"b", c=-2.0), *(told(piece, c=-3.0) for piece in [*blanks, *end])]
     found = aligned(said, spelt(b"a", b"b", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5, b"b": -1.0}, {b"b": -0.5, b"c": -2.0}, {}]  # the end stood behind the blanks
-    assert found.chunk_N.tolist() == [0, 1, ABSENT]
+    assert chunked(said, spelt(b"a", b"b", b"<|im_end|>")).chunk_N.tolist() == [0, 1, ABSENT]
     assert found.same
 
 
@@ -504,7 +422,7 @@ def test_of_a_token_that_ends_in_stripped_white_space_nothing_is_told() -> None:
     said = [told(b"a", **{"</s>": -1.0}), told(b"bc\n", d=-1.0), told(b"\n"), told(b"</s>")]
     found = aligned(said, spelt(b"a", b"b", b"c", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5, b"<|im_end|>": -1.0}, {}, {}, {}]
-    assert found.chunk_N.tolist() == [0, ABSENT, ABSENT, ABSENT]
+    assert chunked(said, spelt(b"a", b"b", b"c", b"<|im_end|>")).chunk_N.tolist() == [0, ABSENT, ABSENT, ABSENT]
 
 
 def test_first_and_last_white_space_may_both_have_been_stripped() -> None:
@@ -557,7 +475,7 @@ def test_an_answer_cut_inside_a_token_of_the_teacher_keeps_what_is_before() -> N
     said = [told(b"a"), told(b"bcd", b=-1.0), told(b"e"), told(b"</s>")]
     found = aligned(said, spelt(b"a", b"b", b"c"))
     assert lists(found) == [{b"a": -0.5}, {b"b": -1.0}, {}]
-    assert found.chunk_N.tolist() == [0, ABSENT, ABSENT]
+    assert chunked(said, spelt(b"a", b"b", b"c")).chunk_N.tolist() == [0, ABSENT, ABSENT]
     assert not found.same
     assert align(said, spelt(b"a", b"x"), BYTES, stop_ids=(STOP,), most=None) is Unaligned.OTHER_TEXT
 
@@ -569,7 +487,8 @@ def test_a_thought_that_the_student_closes_first_has_nothing_from_the_teacher() 
     said = [told(b"a", b=-1.0), told(b"")]
     found = aligned(said, spelt(b"x", b"\n\n", b"a", b"<|im_end|>"), before=b"x\n\n")
     assert lists(found) == [{}, {}, {b"a": -0.5, b"b": -1.0}, {b"<|im_end|>": -0.5}]
-    assert found.chunk_N.tolist() == [ABSENT, ABSENT, 0, 1]
+    parts = chunked(said, spelt(b"x", b"\n\n", b"a", b"<|im_end|>"), before=b"x\n\n")
+    assert parts.chunk_N.tolist() == [ABSENT, ABSENT, 0, 1]
     assert (found.sampled_N != ABSENT).tolist() == [False, False, True, True]
     assert found.same
 
@@ -600,8 +519,9 @@ def test_tokens_of_unknown_bytes_are_one_chunk_and_the_first_one_s_place_is_aske
     found = aligned(said, spelt(b"a", b"\xc3", b"\xa9", b"d", b"<|im_end|>"))
     assert lists(found) == [{b"a": -0.5}, {b"b": -2.0}, {}, {b"d": -0.5}, {b"<|im_end|>": -0.5}]
     assert (found.sampled_N != ABSENT).tolist() == [True, False, False, True, True]
-    assert found.chunk_N.tolist() == [0, 1, 1, 2, 3]
-    assert found.chunk_logp_C == pytest.approx([-0.5, -1.25, -0.5, -0.5])
+    parts = chunked(said, spelt(b"a", b"\xc3", b"\xa9", b"d", b"<|im_end|>"))
+    assert parts.chunk_N.tolist() == [0, 1, 1, 2, 3]
+    assert parts.chunk_logp_C == pytest.approx([-0.5, -1.25, -0.5, -0.5])
     assert not found.same
 
 
@@ -621,6 +541,7 @@ def test_bytes_that_nobody_knows_take_away_and_change_nothing(
             assert listed == whole.ids_NK[place][: len(listed)].tolist()
             assert whole.logp_NK[place, : len(listed)].tolist() == part.logp_NK[place, : len(listed)].tolist()
     assert not ((part.sampled_N != ABSENT) & (part.sampled_N != whole.sampled_N)).any()
+    whole, part = chunked(said, **mine), chunked([*hidden, said[-1]], **mine)
     assert part.chunk_logp_C.sum(dtype=np.float64) == pytest.approx(whole.chunk_logp_C.sum(dtype=np.float64), rel=1e-5)
     # Its chunks are made of whole ones.
     pairs = set(zip(whole.chunk_N.tolist(), part.chunk_N.tolist(), strict=True))

@@ -111,6 +111,23 @@ def test_what_the_template_has_a_student_say_first_has_its_label(base: Base, tmp
     assert listed == [False] * (example.supervised - 4) + [True] * 4
 
 
+def test_of_other_tokens_it_is_told_how_many_are_learnt_by_the_likelihood_of_pieces(taking: Taking) -> None:
+    other = make_told_row(1, answer="abcdef") | {"logprobs": told_of("abcdef", joined=[1, 3])}
+    chunks = taking(other, make_told_row(2), loss=Loss(kind="chunks"))
+    assert (chunks.rows, chunks.other_tokens) == (2, 1)
+    assert chunks.chunks >= 1
+    assert chunks.in_chunks >= 4
+    assert (
+        f"cut alike, and {chunks.in_chunks} tokens by the likelihood of {chunks.chunks} pieces"
+        in told(chunks, Loss())[1]
+    )
+    assert chunks.facts(Loss(kind="chunks"))["in_chunks"] == chunks.in_chunks
+    bucket = taking(other, make_told_row(2), loss=Loss(kind="bucket"))
+    assert (bucket.other_tokens, bucket.chunks) == (1, 0)
+    assert told(bucket, Loss())[1].endswith("cut alike")
+    assert "as tokens of the student's had" in told(bucket, Loss())[0]
+
+
 def test_hard_labels_look_at_no_probabilities(taking: Taking) -> None:
     assert taking(make_told_row(1), loss=Loss(kind="hard")).examples[0].soft is None
 

@@ -3,8 +3,8 @@
 # ruff: noqa: N803, N806 - shape suffixes
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from toys import told_of
 
 from finetune import losses
 from finetune.alignment import Aligned, align
-from finetune.collate import Soft, padded, soft_of
+from finetune.boundaries import BIASED
+from finetune.collate import Soft, packed, padded, row_of, soft_of
 from finetune.config import Loss
 from finetune.objective import Objective
 from finetune.rendering import IGNORED, Example, Renderer
@@ -36,12 +37,14 @@ KINDS = [
 NAMES = [f"{loss.kind}-{loss.tail_weight}-{loss.temperature}-{loss.hard_share}" for loss in KINDS]
 
 
-def taught(renderer: Renderer, base: Base, answer: str, seed: int, *, end: bytes | None = b"") -> Example:
-    """An example with what a random teacher said of it."""
+def taught(
+    renderer: Renderer, base: Base, answer: str, seed: int, *, end: bytes | None = b"", joined: Sequence[int] = ()
+) -> Example:
+    """An example with what a random teacher said of it, some of whose tokens are those of two bytes, by place."""
     example = renderer.example([{"role": "user", "content": "q" * (1 + seed % 5)}], answer)
     ids = [label for label in example.labels if label != IGNORED]
-    said = told_of(answer, seed=seed, end=end)
-    found = align(said, ids, Vocabulary.of(base.tokenizer), stop_ids=base.stop_ids, most=5)
+    said = told_of(answer, seed=seed, end=end, joined=joined)
+    found = align(said, ids, Vocabulary.of(base.tokenizer), stop_ids=base.stop_ids, most=5, bias=BIASED)
     assert isinstance(found, Aligned)
     return replace(example, soft=found)
 
@@ -49,7 +52,8 @@ def taught(renderer: Renderer, base: Base, answer: str, seed: int, *, end: bytes
 @pytest.fixture
 def rows(renderer: Renderer, base: Base) -> list[Example]:
     answers = ["abc", "a longer answer 12", "7", "jih\n\nx", "hard labels only", "no end"]
-    found = [taught(renderer, base, answer, seed) for seed, answer in enumerate(answers)]
+    joined: dict[int, list[int]] = {1: [1, 6, 9, 16], 3: [0]}
+    found = [taught(renderer, base, answer, seed, joined=joined.get(seed, ())) for seed, answer in enumerate(answers)]
     found[4] = replace(found[4], soft=None)
     found[5] = taught(renderer, base, answers[5], 5, end=None)
     return found
@@ -138,24 +142,71 @@ def test_the_tail_is_corrected_by_what_was_sampled_though_the_label_is_cut_other
     torch.testing.assert_close(ours, plain_N.sum(), rtol=1e-5, atol=1e-5)
 
 
-def test_chunks_are_summed_within_their_rows(rows: list[Example]) -> None:
-    """The sum over the chunks of the pass is the one over the chunks of each row; tokens in none have their label."""
+def by_formula(loss: Loss, z_NV: Tensor, label_N: Tensor, soft: Soft) -> Tensor:
+    """The loss of lists and chunks together, in plain Python, term by term."""
+    total, log_q_NV = z_NV.new_zeros(()), z_NV.log_softmax(1)
+    chunks: dict[int, list[Tensor]] = {}
+    for ids, logp, label, chunk, log_q in zip(soft.ids_NK, soft.logp_NK, label_N, soft.chunk_N, log_q_NV, strict=True):
+        listed = {int(token): p.double() for token, p in zip(ids, logp, strict=True) if token >= 0}
+        soft_share = 1 - loss.hard_share if listed or chunk >= 0 else 0
+        total = total - (1 - soft_share) * log_q[label]
+        if chunk >= 0:
+            chunks.setdefault(int(chunk), []).append(log_q[label])
+        if listed:
+            rest = 1 - sum(p.exp() for p in listed.values())
+            others = torch.stack([log_q[token] for token in range(len(log_q)) if token not in listed]).logsumexp(0)
+            total = total + soft_share * sum(p.exp() * (p - log_q[token]) for token, p in listed.items())
+            total = total + soft_share * rest * (rest.log() - others)
+    for chunk, parts in chunks.items():
+        teacher, student = (soft.chunk_logp_C[chunk].double() / 100).exp(), (sum(parts) / 100).exp()  # type: ignore[union-attr]
+        divergence = teacher * (teacher / student).log() + (1 - teacher) * ((1 - teacher) / (1 - student)).log()
+        total = total + (1 - loss.hard_share) * 100 * divergence
+    return total
+
+
+@pytest.mark.parametrize("loss", KINDS[6:], ids=NAMES[6:])
+@pytest.mark.parametrize("learns", [False, True])
+def test_lists_and_chunks_together_have_the_value_and_the_gradients_of_their_formulas(
+    rows: list[Example], loss: Loss, learns: bool
+) -> None:
     soft = soft_of(rows)
-    assert soft is not None
+    assert isinstance(soft, Soft)
+    inside_N, listed_N = soft.chunk_N >= 0, (soft.ids_NK >= 0).any(1)
+    kinds = [listed_N & ~inside_N, listed_N & inside_N, ~listed_N & inside_N, ~listed_N & ~inside_N]
+    assert all(kind.any() for kind in kinds)
     label_N = torch.tensor([label for row in rows for label in row.labels[1:] if label != IGNORED])
-    head, hidden_ND = nn.Linear(16, 300), torch.randn(len(label_N), 16)
-    log_q_N = -losses.hard(head(hidden_ND), soft.ids_NK, soft.logp_NK, label_N)
-    expected = torch.zeros(())
-    for row, (begin, end) in zip(rows, pairwise(accumulate((row.supervised for row in rows), initial=0)), strict=True):
-        mine_N = log_q_N[begin:end]
-        if row.soft is None:
-            expected += -mine_N.sum()
-            continue
-        chunk_N, logp_C = torch.from_numpy(row.soft.chunk_N).long(), torch.from_numpy(row.soft.chunk_logp_C)
-        expected += losses.chunks.TAU * losses.chunk_likelihood(mine_N, chunk_N, logp_C).sum()
-        expected += -mine_N[chunk_N < 0].sum()
-    ours = summed_loss(Loss(kind="chunks"), hidden_ND, head, label_N, soft)
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
+    torch.manual_seed(1)
+    head = nn.Linear(16, 300).double().requires_grad_(learns)
+    hidden_ND = torch.randn(len(label_N), 16, dtype=torch.float64, requires_grad=True)
+    ours = summed_loss(loss, hidden_ND, head, label_N, soft)
+    plain = by_formula(loss, head(hidden_ND), label_N, soft)
+    torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-9)
+    wanted = [hidden_ND, *(head.parameters() if learns else ())]
+    for one, other in zip(torch.autograd.grad(ours, wanted), torch.autograd.grad(plain, wanted), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_no_chunk_crosses_rows(base: Base, rows: list[Example], packing: bool) -> None:
+    batch = packed(rows) if packing else padded(rows, base.pad_id)
+    assert isinstance(batch.soft, Soft)
+    owners: dict[int, set[int]] = {}
+    for chunk, row in zip(batch.soft.chunk_N.tolist(), row_of(batch).tolist(), strict=True):
+        owners.setdefault(chunk, set()).add(row)
+    del owners[-1]
+    assert all(len(of) == 1 for of in owners.values())
+    assert sorted(owners) == list(range(len(batch.soft.chunk_logp_C)))
+    assert {row for of in owners.values() for row in of} == {1, 3}
+
+
+def test_with_the_teacher_s_own_tokens_chunks_learn_as_the_bucket_does(base: Base, rows: list[Example]) -> None:
+    alike = [rows[place] for place in (0, 2, 5)]
+    assert all((aligned_of(row).chunk_N == -1).all() for row in alike)
+    of_each = [
+        Objective(base.model, base, loss=Loss(kind=kind), packing=False).loss(alike).item()
+        for kind in ("chunks", "bucket")
+    ]
+    assert of_each[0] == pytest.approx(of_each[1], rel=1e-6)
 
 
 def test_the_end_of_turn_has_its_list_where_the_api_gave_it_and_its_label_where_not(

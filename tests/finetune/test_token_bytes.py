@@ -7,6 +7,7 @@ import real_tokenizers as real
 import tokenizers
 import transformers
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 from toys import make_tokenizer
 
@@ -85,6 +86,21 @@ def test_a_token_that_was_added_is_meant_rather_than_a_plain_one() -> None:
 
 def test_of_several_plain_tokens_the_first_is_meant() -> None:
     assert Vocabulary.of(wrapped(sentencepiece(["a", "▁b", " b"]))).id_of(b" b") == 1
+
+
+@pytest.mark.parametrize("name", real.STUDENTS)
+@given(st.sampled_from([b"", b" th", b" light", b"\n", b"\xd9", b"2", b"no token of anyone"]), real.TEXT)
+@settings(deadline=None)
+def test_a_token_goes_on_where_one_has_its_bytes_and_some_that_follow(name: str, piece: bytes, text: str) -> None:
+    vocabulary, following = real.vocabulary(name), text.encode()
+    longer = [piece + following[:length] for length in range(1, len(following) + 1)]
+    assert vocabulary.goes_on(piece, following) is any(one in vocabulary.by_bytes for one in longer)
+
+
+def test_no_token_goes_on_where_nothing_follows() -> None:
+    assert not real.vocabulary("gemma").goes_on(b" th", b"")
+    assert real.vocabulary("gemma").goes_on(b" th", b"eqqq")
+    assert not real.vocabulary("gemma").goes_on(b" th", b"qe")
 
 
 def test_special_tokens_are_spelt_as_they_are_written() -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,13 @@ PURE = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "logprobs": 
 """Sampling from the teacher's own distribution, with five tokens listed."""
 
 
-def told_of(answer: str, *, seed: int = 0, k: int = 5, end: bytes | None = b"") -> list[dict[str, Any]]:
-    """What an API would say of an answer, byte by byte, from a random teacher; `end` ends its turn."""
+def told_of(
+    answer: str, *, seed: int = 0, k: int = 5, end: bytes | None = b"", joined: Iterable[int] = ()
+) -> list[dict[str, Any]]:
+    """What an API would say of an answer, byte by byte, from a random teacher; `end` ends its turn.
+
+    The bytes at the places `joined` are one token with those behind them, which is not listed.
+    """
     pieces = [bytes([byte]) for byte in answer.encode()] + ([] if end is None else [end])
     generator = torch.Generator().manual_seed(seed)
     letters = [*dict.fromkeys([*(bytes([byte]) for byte in b"abcdefghij 0123456789"), *pieces])]
@@ -106,6 +111,10 @@ def told_of(answer: str, *, seed: int = 0, k: int = 5, end: bytes | None = b"") 
         listed = logprobs.topk(k)
         top = {"bytes": [letters[place] for place in listed.indices], "logprob": listed.values.tolist()}
         found.append({"bytes": piece, "logprob": logprobs[letters.index(piece)].item(), "top": top})
+    for at in sorted(joined, reverse=True):
+        one, other = found[at : at + 2]
+        both = {name: one[name] + other[name] for name in ("bytes", "logprob")}
+        found[at : at + 2] = [one | both]
     return found
 
 
