@@ -37,7 +37,7 @@ MOST_OF_DEADLINE = 0.2
 """Share of an attempt's deadline that answers may take; more in flight would only wait longer."""
 FIRST_COST = 0.25
 """Guess of the share of what is on its way that a drop refuses, before a steady rate has shown it."""
-WORTH_SAYING_S, WORTH_LOGGING_S = 30.0, 1.0
+WORTH_SAYING_S, WORTH_LOGGING_S = 30.0, 0.5
 LEAST_TOKENS = 1000
 """Tokens a minute: a header that says less does not fit a single request, and is nonsense."""
 

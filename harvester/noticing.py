@@ -8,7 +8,7 @@ from harvester.logprobs import lacking
 from harvester.parsing import other_model
 from harvester.progress import Progress
 from harvester.recipe import Teacher
-from harvester.records import Json, printable
+from harvester.records import Json
 
 LACKING = (
     "a reply came without the logprobs that were asked for; such answers are kept, counted by `harvester status`, and"
@@ -16,8 +16,9 @@ LACKING = (
 )
 MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
 """A teacher that puts a number into every message must not make the progress as long as the run."""
-OTHER = "other"
-MOST_FINISH_REASON = 40  # characters
+NONE, OTHER = "none", "other"
+_FINISH_REASON = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+"""Anything else is none, and could be the text of an answer."""
 _KIND = re.compile(
     r"HTTP \d{3}|timeout|unreachable|connection lost|truncated or empty reply|"
     r"reply (?:is not a JSON object|is not JSON|without choices|broken off by the teacher|larger than)|"
@@ -31,7 +32,7 @@ class Noticed:
 
     other_model: str | None
     lacks_logprobs: bool
-    finish_reason: str | None
+    finish_reason: str
 
 
 def notice(asked: bytes, reply: Json, teacher: Teacher) -> Noticed:
@@ -43,17 +44,19 @@ def notice(asked: bytes, reply: Json, teacher: Teacher) -> Noticed:
     )
 
 
-def _finish_reason(reply: Json) -> str | None:
+def _finish_reason(reply: Json) -> str:
     try:
         said = reply["choices"][0]["finish_reason"]
     except (LookupError, TypeError):
-        return None
-    return printable(said[:MOST_FINISH_REASON]) if isinstance(said, str) else None
+        said = None
+    if said is None:
+        return NONE
+    return said if isinstance(said, str) and _FINISH_REASON.fullmatch(said) else OTHER
 
 
 def tell(noticed: Noticed, name: str, teacher: Teacher, progress: Progress, say: Callable[[str], None]) -> str | None:
     """Count what was noticed, and say it the first time; returns why a strict teacher is asked no further."""
-    _count(progress.finish_reasons, noticed.finish_reason or "none", OTHER)
+    _count(progress.finish_reasons, noticed.finish_reason, OTHER)
     if noticed.lacks_logprobs:
         progress.lacking_logprobs += 1
         if progress.lacking_logprobs == 1:  # while there is still something to save

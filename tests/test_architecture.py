@@ -57,6 +57,8 @@ exporting
 curating
 diffing
 estimating status starting known
+metrics
+metrics_server
 cli
 __main__
 """

@@ -1,6 +1,9 @@
 """collect: the one command that asks a teacher, and so the one that costs money."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from harvester.cli.base import as_json, load, recipe_argument, say, show, store_
 from harvester.errors import BadInput, HarvesterError, StoppedEarly
 
 if TYPE_CHECKING:
+    from harvester.cli.event_log import EventLog
     from harvester.collecting import Options, Progress
     from harvester.recipe import Recipe, Teacher
 
@@ -33,6 +37,13 @@ MOST_USD = 10**9
 @click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")
 @trust_option
 @click.option("--yes", is_flag=True, help="Do not ask before spending money without a budget.")
+@click.option("--log-json", is_flag=True, help="Tell on stderr what happens as JSON, an event a line.")
+@click.option(
+    "--metrics",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Serve Prometheus metrics on 127.0.0.1 meanwhile; 0: any free port.",
+)
 @as_json
 def collect(
     recipe: Path,
@@ -45,47 +56,69 @@ def collect(
     retry_failed: bool,
     trust: tuple[str, ...],
     yes: bool,
+    log_json: bool,
+    metrics: int | None,
     as_json: bool,
 ) -> None:
     """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
-    from dataclasses import asdict
-    from functools import partial
-
-    from harvester import trusting
-    from harvester.cli.progress import showing_progress
+    from harvester.cli.event_log import EventLog, logging_to_the_end
+    from harvester.cli.observing import observing
     from harvester.collecting import Options
 
-    if no_wait and not batch:
-        raise BadInput("--no-wait: goes with --batch only")
-    loaded = load(recipe)
-    ask = partial(click.confirm, err=True) if _on_terminal() else None
-    for name, teacher in loaded.asked_teachers.items():
-        trusting.require(teacher, where=loaded.where_teacher(name), trusted_now=trust, ask=ask)
-    budget_usd = _money(budget)
-    if not yes and budget_usd is None:
-        _confirm_cost(loaded)
-    try:
-        with showing_progress() as talk:
+    log = EventLog() if log_json else None
+    with logging_to_the_end(log):
+        if no_wait and not batch:
+            raise BadInput("--no-wait: goes with --batch only")
+        loaded = load(recipe)
+        budget_usd = _money(budget)
+        _ask_a_person(loaded, trust, confirmed=yes or budget_usd is not None)
+        with _telling_of_a_stop(log, as_json=as_json), observing(loaded.name, log, metrics) as observers:
             options = Options(
-                limit=limit,
-                accept=accept,
-                budget_usd=budget_usd,
-                retry_failed=retry_failed,
-                report=talk.report,
-                report_every_s=talk.every_s,
-                say=talk.say,
-            )
+                limit=limit, accept=accept, budget_usd=budget_usd, retry_failed=retry_failed,
+                report=observers.report, report_every_s=observers.report_every_s,
+                say=observers.say, log=observers.log,
+            )  # fmt: skip
             progress = _run(loaded, store, options, batch=batch, wait=not no_wait)
+        result = asdict(progress) | _ending(loaded, store, progress, accept)
+        if log:
+            log.ended(result["ended"], 0, progress)
+        else:
+            _say_what_went_wrong(progress)
+            _say_what_is_missing(progress, accept)
+        show(result, as_json=as_json, text=lambda r: f"{texts.progress(progress)}\n{texts.ended(r, limit)}")
+
+
+@contextmanager
+def _telling_of_a_stop(log: "EventLog | None", *, as_json: bool) -> Iterator[None]:
+    """What a run came to that was stopped: on stdout for programs, and what went wrong for people."""
+    try:
+        yield
     except HarvesterError as error:
         if error.progress is not None:  # else it stopped before asking
-            _say_what_went_wrong(error.progress)
+            if log is None:
+                _say_what_went_wrong(error.progress)
             if as_json:
                 show(asdict(error.progress), as_json=True, text=str)
         raise
-    _say_what_went_wrong(progress)
-    _say_what_is_missing(progress, accept)
-    result = asdict(progress) | _ending(loaded, store, progress, accept)
-    show(result, as_json=as_json, text=lambda r: f"{texts.progress(progress)}\n{texts.ended(r, limit)}")
+
+
+def _ask_a_person(recipe: "Recipe", trusted: Sequence[str], *, confirmed: bool) -> None:
+    """Who gets a key, and money without a bound: questions that are asked before anything is.
+
+    Raises:
+        BadInput: a key would go where nobody let it go.
+        RefusedByTerms: nothing could be asked anyway.
+        StoppedEarly: the answer is no.
+    """
+    from functools import partial
+
+    from harvester import trusting
+
+    ask = partial(click.confirm, err=True) if _on_terminal() else None
+    for name, teacher in recipe.asked_teachers.items():
+        trusting.require(teacher, where=recipe.where_teacher(name), trusted_now=trusted, ask=ask)
+    if not confirmed:
+        _confirm_cost(recipe)
 
 
 def _run(recipe: "Recipe", store: Path | None, options: "Options", *, batch: bool, wait: bool) -> "Progress":

@@ -19,18 +19,17 @@ def noticed(finish_reason: Any, progress: Progress) -> None:
 
 def test_finish_reasons_are_counted() -> None:
     progress = Progress("toy", 4)
-    for finish_reason in ("stop", "stop", "length", None, 7, "\x1b[2Jstop"):
+    for finish_reason in ("stop", "stop", "length", None, 7, "\x1b[2Jstop", "an answer of some words", "x" * 41):
         noticed(finish_reason, progress)
-    assert progress.finish_reasons == {"stop": 2, "length": 1, "none": 2, "[2Jstop": 1}
+    assert progress.finish_reasons == {"stop": 2, "length": 1, "none": 1, "other": 4}
 
 
 def test_a_teacher_that_invents_finish_reasons_does_not_make_the_progress_long() -> None:
     progress = Progress("toy", 1)
     for number in range(3 * MOST_REASONS):
-        noticed(f"reason {number}" + "x" * 10_000, progress)
+        noticed(f"reason_{number}", progress)
     assert len(progress.finish_reasons) == MOST_REASONS + 1
     assert progress.finish_reasons[OTHER] == 2 * MOST_REASONS
-    assert max(map(len, progress.finish_reasons)) < 50
 
 
 @pytest.mark.parametrize(
