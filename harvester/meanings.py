@@ -46,6 +46,13 @@ FAMILIES = {
     "of": "the answer of step {rest} that it follows from is not used",
 }
 """What stands before a reason's first colon → words for the whole."""
+IN_FORMAT = {
+    "no_logprobs": "the API gave no probabilities with it, which the format is for",
+    "other_tokens": "the student cuts the answer into other tokens than the teacher said",
+    "other_text": "the student's template or tokenizer changes the text",
+    "too_long": "more tokens than a row of the format may have",
+}
+"""After a format's name and a colon: why it cannot hold a row → words."""
 
 
 def meaning(reason: str, steps: frozenset[str]) -> str:
@@ -56,6 +63,8 @@ def meaning(reason: str, steps: frozenset[str]) -> str:
         steps: their names.
     """
     family, _, rest = reason.partition(":")
+    if rest in IN_FORMAT:
+        return IN_FORMAT[rest]
     if family in FAMILIES:
         return FAMILIES[family].format(rest=rest.strip())
     if family in steps and (said := meaning(rest, frozenset())):

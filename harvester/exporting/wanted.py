@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harvester.errors import BadInput
+from harvester.exporting.formats import OF_TOKENS
 from harvester.exporting.lineages import Lineage
 from harvester.recipe import Recipe
 from harvester.terms import require_verdict, strictest, strictness
@@ -77,6 +78,7 @@ class Wanted:
             "since": self.since and self.since.isoformat(),
             "min-score": self.min_score,
             "format": None if self.format == "messages" else self.format,
+            "tokenizer": "STUDENT" if self.format in OF_TOKENS else None,
         }
         return "".join(f" --{name} {value}".rstrip() for name, value in stated.items() if value is not None)
 

@@ -61,9 +61,9 @@ FORMATS: Mapping[str, Format] = {
     ),
     "csv": Format({"default": Config(cells, ("messages", *PLAIN))}, writer=Csv, ending=".csv", features=FEATURES),
 }
-AXOLOTL_KD, DISTILLKIT = "axolotl-kd", "distillkit"
+OF_TOKENS = AXOLOTL_KD, DISTILLKIT = "axolotl-kd", "distillkit"
 """The formats that need to know the student's tokens."""
-NAMES = (OWN, *FORMATS, AXOLOTL_KD, DISTILLKIT)
+NAMES = (OWN, *FORMATS, *OF_TOKENS)
 SIDECARS = ("axolotl.yaml", "dataset_info.json", distillkit.CONFIG, distillkit.SPLITS)
 
 
@@ -79,7 +79,7 @@ def named(name: str, tokenizer: Path | None, max_length: int | None = None) -> F
         )
     if max_length is not None and name != DISTILLKIT:
         raise BadInput(f"--max-length: the format {name} has rows of any length; leave it out")
-    if name not in (AXOLOTL_KD, DISTILLKIT):
+    if name not in OF_TOKENS:
         if tokenizer is not None:
             raise BadInput(f"--tokenizer: the format {name} needs none; leave it out")
         return FORMATS.get(name)

@@ -300,6 +300,8 @@ def test_every_verifier_is_told_what_it_does_not_say() -> None:
         ("grade:low_score", "at step grade: the judge's score is too low"),
         ("failed: 400 of whatever kind", "the request failed"),
         ("of:draft", "the answer of step draft that it follows from is not used"),
+        ("axolotl-kd:other_tokens", "the student cuts the answer into other tokens than the teacher said"),
+        ("distillkit:too_long", "more tokens than a row of the format may have"),
         ("something new", ""),
         ("draft:something new", ""),
     ],

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from harvester.cli import cli
+from harvester.exporting.wanted import Wanted
 
 
 def rows(out: Path, split: str = "train") -> list[dict[str, Any]]:
@@ -84,3 +85,10 @@ def test_a_score_is_not_asked_of_a_recipe_without_a_judge(folder: Any, tmp_path:
     ran = run("export", folder.path, tmp_path / "out", "--min-score", 3)
     assert "no step judges the answers" in str(ran.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_options_that_make_a_dataset_again_name_the_student_where_the_format_needs_one() -> None:
+    assert Wanted(only_terms="allowed", format="distillkit").options() == (
+        " --only-terms allowed --format distillkit --tokenizer STUDENT"
+    )
+    assert "--tokenizer" not in Wanted(format="alpaca").options()
