@@ -30,6 +30,8 @@ class Reporter:
 
     async def run(self, journal: Journal, stop: Callable[[Exception], None]) -> None:
         """Report every `Options.report_every_s`, until cancelled; `stop` hears where the caller's own report fails."""
+        self.update()
+        self._write(journal)
         while True:
             await asyncio.sleep(self._options.report_every_s)
             self.update()

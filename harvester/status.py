@@ -1,8 +1,6 @@
 """What a store holds of a recipe, for `harvester status`."""
 
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +41,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         rejudged = None if _judged_by_functions(recipe) else reader.count_unjudged(plan_id, rules.digests)
         curation = _curation(recipe, reader, plan_id)
         waiting = reader.read(lambda connection: batches.count_waiting(connection, plan_id))
-        writer, run = holder(path), reader.last_run(recipe.name)
-    if run and run.ended_at is None and writer is None:
-        writer = holder(path)  # it may have begun between the two looks
+        now = going_on(reader, recipe, path)
     return {
         "recipe": recipe.name,
         "store": str(path),
@@ -62,8 +58,7 @@ def status(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
         "minutes": counts.minutes,
         "other_models": dict(counts.other_models),
         "lacking_logprobs": counts.lacking_logprobs,
-        "running": _running(writer, run),
-        "last_run": run and _last(run, writer),
+        **now,
     }
 
 
@@ -127,16 +122,12 @@ def _balance(recipe: Recipe, rules: Rules, reader: StoreReader, plan_id: int) ->
     return balance(asked, accepted, (answer.text for answer in answers))
 
 
-def watch(recipe: Recipe, store: Path | None = None, *, every_s: float = 2.0) -> Iterator[dict[str, Any]]:
-    """The status now and every so often, until nobody writes to the store any more.
-
-    Raises:
-        StoreUnusable: as `status` does.
-    """
-    while (now := status(recipe, store))["running"] is not None:
-        yield now
-        time.sleep(every_s)
-    yield now
+def going_on(reader: StoreReader, recipe: Recipe, path: Path) -> dict[str, Any]:
+    """`running`: who writes to the store at `path` now; `last_run`: how the recipe's latest run is or was."""
+    writer, run = holder(path), reader.last_run(recipe.name)
+    if run and run.ended_at is None and writer is None:
+        writer = holder(path)  # it may have begun between the two looks
+    return {"running": _running(writer, run), "last_run": run and _last(run, writer)}
 
 
 def _running(writer: dict[str, Any] | None, run: RunState | None) -> dict[str, Any] | None:

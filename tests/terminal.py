@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Terminal:
-    """A running command: stdin and stderr are the terminal, stdout is a pipe."""
+    """A running command: stdin and stderr are the terminal, stdout is a pipe unless asked otherwise."""
 
     process: subprocess.Popen[bytes]
     master: int
@@ -46,15 +46,19 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    *arguments: object, columns: int = 120, program: str = "harvester", **environment: str
+    *arguments: object,
+    columns: int = 120,
+    program: str = "harvester",
+    stdout_too: bool = False,
+    **environment: str,
 ) -> Iterator[Terminal]:
-    """Start a program with these arguments on a terminal."""
+    """Start a program with these arguments on a terminal; with `stdout_too` that is where its results go as well."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-m", program, *map(str, arguments)],
         stdin=slave,
-        stdout=subprocess.PIPE,
+        stdout=slave if stdout_too else subprocess.PIPE,
         stderr=slave,
         env={**os.environ, "TERM": "xterm-256color", **environment},
     )

@@ -57,6 +57,7 @@ exporting
 curating
 diffing
 estimating status starting known
+watching
 metrics
 metrics_server
 cli

@@ -5,8 +5,9 @@ from harvester.cli.base import cli, main
 from harvester.cli.batching import batch
 from harvester.cli.collecting import collect
 from harvester.cli.curating import curate, verdict
-from harvester.cli.reading import diff, export, parse, status, trace, verify, watch
+from harvester.cli.reading import diff, export, parse, status, trace, verify
 from harvester.cli.serving import teacher
+from harvester.cli.watching import watch
 
 __all__ = ["cli", "main"]
 

@@ -1,4 +1,4 @@
-"""What reads a store, and asks nobody: status, watch, parse, export, verify, trace."""
+"""What reads a store, and asks nobody: status, parse, export, verify, trace."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -40,23 +40,6 @@ def status(recipe: Path | None, store: Path | None, as_json: bool) -> None:
     from harvester.status import status as look
 
     show(look(load(recipe or only_recipe()), store), as_json=as_json, text=texts.status)
-
-
-@click.command(epilog="Example: harvester watch runs/orders")
-@recipe_if_several
-@store_option
-@trust_option
-@as_json
-def watch(recipe: Path | None, store: Path | None, as_json: bool) -> None:
-    """Follow a collection that runs elsewhere: a line whenever something changed, the status when it ends."""
-    from harvester.status import watch as follow
-
-    shown = ""
-    for now in follow(load(recipe or only_recipe()), store):
-        text = texts.status(now) if now["running"] is None else texts.watch(now)
-        if as_json or text != shown:
-            show(now, as_json=as_json, text=lambda _, text=text: text)  # type: ignore[misc]
-        shown = text
 
 
 @click.command(epilog="Example: harvester parse runs/orders")

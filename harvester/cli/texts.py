@@ -117,7 +117,7 @@ def status(result: dict[str, Any]) -> str:
 
 def watch(result: dict[str, Any]) -> str:
     """One line on a collection under way."""
-    accepted = sum(of_split["accepted"] for of_split in result["splits"].values())
+    accepted = (result["running"]["progress"] or {}).get("accepted", 0)
     going_on = ", ".join(line.strip() for line in _now(result))
     return f"{result['recipe']}: {accepted} rows accepted, ${result['usd']:.4f}, {going_on}"
 

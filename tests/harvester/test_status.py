@@ -12,8 +12,9 @@ from terminal import Terminal, terminal
 from harvester import Recipe, Seeds, Step, Teacher, collect
 from harvester.cli import texts
 from harvester.collecting import default_store
-from harvester.status import status, watch
+from harvester.status import status
 from harvester.store import StoreWriter
+from harvester.watching import watch
 
 from provider import Provider, completion, last_line  # isort: skip
 
