@@ -75,9 +75,9 @@ data
 runs
 claiming stored
 token_bytes placing
+boundaries listings
 alignment rollout
 rendering
-boundaries listings
 preference
 batching tails
 collate attention
