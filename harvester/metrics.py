@@ -64,7 +64,7 @@ def _of_the_run(progress: Progress) -> Iterator[Metric]:
 
 def _of_money(progress: Progress) -> Iterator[Metric]:
     yield _gauge("harvester_store_spent_dollars", "What the store has cost in all.", progress.spent_usd)
-    yield _gauge("harvester_reserved_dollars", "Held for what is in flight, beside it.", progress.reserved_usd)
+    yield _gauge("harvester_reserved_dollars", "Held beside it, in flight and in batches.", progress.reserved_usd)
     limits = [((_budget(field),), one.limit_usd) for field, one in progress.budgets.items()]
     yield _gauges("harvester_budget_dollars", "Sums that must not be passed.", ["budget"], limits)
     gone = [((_budget(field),), one.spent_usd) for field, one in progress.budgets.items()]

@@ -59,7 +59,7 @@ class Progress:
     in_flight: int = 0
     waiting: dict[str, int] = field(default_factory=dict)  # for what → requests
     spent_usd: float = 0.0  # by the whole store
-    reserved_usd: float = 0.0  # held for what is in flight, beside it
+    reserved_usd: float = 0.0  # held for what is in flight or in batches, beside it
     seconds: float = 0.0
     teachers: dict[str, TeacherProgress] = field(default_factory=dict)  # by the recipe's name
     steps: dict[str, int] = field(default_factory=dict)  # rows answered in this run

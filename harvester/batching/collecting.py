@@ -14,7 +14,7 @@ from harvester.batching.sending import Sender
 from harvester.batching.taking import Ended, Harvest
 from harvester.batching.told import ENDED
 from harvester.batching.waiting import Patience
-from harvester.bounds import caps, own_cap
+from harvester.bounds import caps, own_cap, reserved_nusd
 from harvester.catching_up import catch_up
 from harvester.collecting import prepared, waiting_in_batches
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
@@ -130,6 +130,7 @@ class _Collecting:
 
         with on_interrupt(interrupt):
             try:
+                self._begin()
                 await self._go_on(wait=wait)
             except asyncio.CancelledError:
                 if not interrupted or main is None:
@@ -142,6 +143,14 @@ class _Collecting:
             finally:
                 waiting = self._count()
         return Result(self.progress, waiting)
+
+    def _begin(self) -> None:
+        self._count()
+        told = {cap.field: usd(cap.limit_nusd) for cap in caps(self._recipe, self._options, self._store)}
+        self._options.tell(
+            None, event="run_started", run=self._run_id, recipe=self._recipe.name, teachers=list(self._to),
+            to_ask=self.progress.to_ask, spent_usd=self.progress.spent_usd, budgets_usd=told,
+        )  # fmt: skip
 
     async def _go_on(self, *, wait: bool) -> None:
         for batch in self._live():
@@ -273,6 +282,7 @@ class _Collecting:
         """Bring the progress up to date; returns how many requests wait in batches."""
         progress, waiting = self.progress, waiting_in_batches(self._store, self._flow.plan_id)
         progress.spent_usd = usd(self._store.spent_nusd())
+        progress.reserved_usd = usd(reserved_nusd(self._store))
         progress.seconds = time.monotonic() - self._started
         progress.waiting = {"batch": waiting} if waiting else {}
         left = min(self._left, self._store.count_pending(self._flow.plan_id))

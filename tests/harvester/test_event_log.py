@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terminal import terminal
 
 from harvester.cli.event_log import EventLog
 
@@ -201,3 +202,18 @@ def test_who_reads_the_log_may_leave(folder: Any, provider: Provider) -> None:
         process.stderr.close()
         assert process.wait() == 0
     assert len(provider.answered) == 10
+
+
+def test_a_terminal_gets_the_log_and_no_bar(folder: Any, provider: Provider) -> None:
+    provider.latency_s = 0.1
+    with terminal("collect", folder.path, "--log-json") as session:
+        assert session.finish()[0] == 0
+    assert [json.loads(line)["event"] for line in session.screen.splitlines()] == ["run_started", "run_ended"]
+
+
+def test_a_terminal_gets_the_bar_beside_the_metrics(folder: Any, provider: Provider) -> None:
+    provider.latency_s = 0.2
+    with terminal("collect", folder.path, "--metrics", 0) as session:
+        assert session.finish()[0] == 0
+    assert "metrics: http://127.0.0.1:" in session.screen
+    assert "in flight" in session.screen
