@@ -63,6 +63,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/store_growth.py
 	$(BIN)/python benchmarks/batch_memory.py
 	$(BIN)/python benchmarks/logprobs_storage.py
+	$(BIN)/python benchmarks/store_packing.py
 	$(BIN)/python benchmarks/export_speed.py
 	$(BIN)/python benchmarks/near_duplicates.py
 	$(BIN)/python benchmarks/train_speed.py

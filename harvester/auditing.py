@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 
 from harvester.errors import StoreUnusable
 from harvester.prompting import content_key
+from harvester.store.dictionaries import packing_of
 from harvester.store.engine import explain, reading_engine
-from harvester.store.schema import replies, requests, rows, seeds, teachers
+from harvester.store.packing import DamagedError, Packing
+from harvester.store.schema import dictionaries, replies, requests, rows, seeds, teachers
 
 PAGE = 1000
 
@@ -44,12 +45,14 @@ def audit(path: Path) -> Audit:
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(10)"):
             if line != "ok":
                 problems.append(f"database: {line}")
+        packing = packing_of(connection)
+        problems += _problems_of_dictionaries(connection)
         for row in _pages(connection, _requests_query()):
             counts["requests"] += 1
-            problems += _problems_of_request(row)
+            problems += _problems_of_request(row, packing)
         for row in _pages(connection, select(replies.c.request_id, replies.c.raw, replies.c.sha256)):
             counts["replies"] += 1
-            problems += _problems_of_reply(row)
+            problems += _problems_of_reply(row, packing)
         for row in _pages(connection, _dangling_query()):
             problems.append(f"row {row.row_id}: its seed or request is missing")
         counts["rows"] = connection.exec_driver_sql("SELECT count(*) FROM rows").scalar_one()
@@ -93,20 +96,28 @@ def _dangling_query() -> Select[tuple[object, ...]]:
     )
 
 
-def _problems_of_request(row: Row[*tuple[Any, ...]]) -> list[str]:
+def _problems_of_dictionaries(connection: Connection) -> list[str]:
+    return [
+        f"dictionary {row.number}: one of its copies is damaged; `harvester store compact` writes it anew"
+        for row in connection.execute(select(dictionaries))
+        if hashlib.sha256(row.data).digest() != row.sha256
+    ]
+
+
+def _problems_of_request(row: Row[*tuple[Any, ...]], packing: Packing) -> list[str]:
     try:
-        body = json.loads(zlib.decompress(row.body))
-    except (zlib.error, ValueError) as error:
+        body = json.loads(packing.restored(row.body))
+    except ValueError as error:
         return [f"request {row.id}: its body is damaged ({error})"]
     if row.identity is not None and content_key(row.identity, body, row.sample) != row.key:
         return [f"request {row.id}: its body does not match its key"]
     return []
 
 
-def _problems_of_reply(row: Row[*tuple[Any, ...]]) -> list[str]:
+def _problems_of_reply(row: Row[*tuple[Any, ...]], packing: Packing) -> list[str]:
     try:
-        raw = zlib.decompress(row.raw)
-    except zlib.error as error:
+        raw = packing.restored(row.raw)
+    except DamagedError as error:
         return [f"reply to request {row.request_id}: damaged ({error})"]
     if hashlib.sha256(raw).digest() != row.sha256:
         return [f"reply to request {row.request_id}: does not match its SHA-256"]

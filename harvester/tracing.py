@@ -1,7 +1,6 @@
 """Where does a row of a dataset come from?"""
 
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,8 +14,10 @@ from harvester.meanings import meaning
 from harvester.pricing import usd
 from harvester.records import Json
 from harvester.store.curations import drop_of
+from harvester.store.dictionaries import packing_of
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
+from harvester.store.packing import Packing
 from harvester.store.schema import outcomes, plans, replies, requests, rows, runs, seeds, teachers
 from harvester.verdicts import said
 
@@ -44,13 +45,14 @@ def trace(path: Path, row_id: str) -> dict[str, Json]:
     with _reading(path) as connection:
         row = _row(connection, row_named(connection, path, row_id).id)
         drop, verdict = drop_of(connection, row.id), said(path).get(row.row_id)
+        packing = packing_of(connection)
         made_from, led_to = _ancestors(connection, row), _descendants(connection, row)
         return {
-            **_traced(row),
+            **_traced(row, packing),
             "curation": drop and {"filter": drop.filter, "reason": drop.reason, "detail": dict(drop.detail)},
             "verdict": verdict and asdict(verdict),
-            "made_from": [_part(one) for one in made_from],
-            "led_to": [_part(one) for one in led_to],
+            "made_from": [_part(one, packing) for one in made_from],
+            "led_to": [_part(one, packing) for one in led_to],
         }
 
 
@@ -110,9 +112,9 @@ def _descendants(connection: Connection, row: Row[*tuple[Any, ...]]) -> list[Row
     return [_row(connection, id_) for id_ in ids.all()]
 
 
-def _part(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
+def _part(row: Row[*tuple[Any, ...]], packing: Packing) -> dict[str, Json]:
     """What a row on the way adds to the one that is traced."""
-    whole = _traced(row)
+    whole = _traced(row, packing)
     return {name: whole[name] for name in PART}
 
 
@@ -122,17 +124,17 @@ def _reading(path: Path) -> Iterator[Connection]:
     try:
         with explained(path), engine.connect() as connection:
             yield connection
-    except (zlib.error, ValueError, TypeError) as error:  # missing, or neither compressed nor JSON any more
+    except (ValueError, TypeError) as error:  # missing, or neither compressed nor JSON any more
         raise StoreUnusable(f"{path}: damaged ({error}); `harvester verify` lists all of it") from error
     finally:
         engine.dispose()
 
 
-def _traced(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
+def _traced(row: Row[*tuple[Any, ...]], packing: Packing) -> dict[str, Json]:
     reply = None
     if row.raw is not None:
         reply = {
-            "raw": zlib.decompress(row.raw).decode("utf-8", "replace"),
+            "raw": packing.restored(row.raw).decode("utf-8", "replace"),
             "usd": usd(row.cost_nusd),
             "received_at": row.received_at,
             "run": row.run_id,
@@ -150,7 +152,7 @@ def _traced(row: Row[*tuple[Any, ...]]) -> dict[str, Json]:
         "seed": json.loads(row.data),
         "reference": None if row.reference is None else json.loads(row.reference),
         "request": {"key": row.key, "state": row.state, "attempts": row.attempts, "reason": row.reason},
-        "body": json.loads(zlib.decompress(row.body)),
+        "body": json.loads(packing.restored(row.body)),
         "reply": reply,
         "outcome": _outcome(row),
         "planned_at": row.planned_at,

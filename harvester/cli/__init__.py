@@ -7,6 +7,7 @@ from harvester.cli.collecting import collect
 from harvester.cli.curating import curate, verdict
 from harvester.cli.reading import diff, export, parse, status, trace, verify
 from harvester.cli.serving import teacher
+from harvester.cli.storing import store
 from harvester.cli.watching import watch
 
 __all__ = ["cli", "main"]
@@ -27,6 +28,7 @@ for _command in (
     diff,
     verify,
     trace,
+    store,
     teacher,
 ):
     cli.add_command(_command)

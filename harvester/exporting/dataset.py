@@ -158,7 +158,7 @@ def export(
         exported.cost_nusd, exported.collect_minutes = counts.spent_nusd, counts.minutes
         exported.curation, exported.people = reader.curation(recipe.name), people.values()
         with_pairs = uses_pairs(wanted.format, asked_for=recipe.export.preference)
-        task = Task(recipe, path, people, exported.blank(), with_pairs)
+        task = Task(recipe, path, people, exported.blank(), with_pairs, reader.packing)
         workers = how_many(sum(counts.rows.values()))
         try:
             with replacing(out) as folder:

@@ -18,6 +18,7 @@ from harvester.exporting.schema import SCHEMA
 from harvester.judging import Rules
 from harvester.recipe import Recipe
 from harvester.store import StoredRow
+from harvester.store.packing import Packing
 from harvester.store.stored import BODY, POSITION, RAW, PackedRow, legible, stored_row
 from harvester.verdicts import Verdict
 
@@ -58,6 +59,7 @@ class Task:
     people: Mapping[str, Verdict]  # the last word about rows, by row_id
     blank: "Exported"  # what is asked for, with nothing counted yet
     with_pairs: bool  # the config `preference` too
+    packing: Packing  # the store's
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Maker:
 
     def _unpacked(self, block: Block) -> Iterator[StoredRow]:
         with legible(self._task.store):  # one row at a time: unpacked, a thousand are more than a core's cache holds
-            yield from map(stored_row, block)
+            yield from (stored_row(row, self._task.packing) for row in block)
 
     def _is_explained(self, row: StoredRow) -> bool:
         """Whether an answer is written even if the rules reject it."""

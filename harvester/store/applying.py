@@ -11,8 +11,10 @@ from sqlalchemy import Connection, UpdateBase, bindparam, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
+from harvester.store.dictionaries import packing_of
 from harvester.store.events import Event, Judged, Known, Lost, Replied, Reported, Unanswered
-from harvester.store.plans import as_text, packed
+from harvester.store.packing import REPLIES
+from harvester.store.plans import as_text
 from harvester.store.schema import ANSWERED, EXHAUSTED, FAILED, outcomes, replies, requests, runs, spending
 
 
@@ -72,7 +74,7 @@ _SET_STATES = _Many(
 
 
 def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
-    now = utc_now()
+    now, packing = utc_now(), packing_of(connection)
     added = _ADD_REPLIES.run(
         connection,
         [
@@ -80,7 +82,7 @@ def _write_replied(connection: Connection, events: Sequence[Replied]) -> None:
                 event.request_id,
                 event.teacher_id,
                 event.run_id,
-                packed(event.raw),
+                packing.packed(event.raw, REPLIES),
                 hashlib.sha256(event.raw).digest(),
                 event.cost_nusd,
                 now,

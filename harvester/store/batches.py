@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -12,10 +13,11 @@ from sqlalchemy.dialects.sqlite import insert
 from harvester.records import Json
 from harvester.store.applying import utc_now
 from harvester.store.conditions import in_plan
+from harvester.store.dictionaries import packing_of
+from harvester.store.packing import REPLIES, Packing
 from harvester.store.paging import chunks
-from harvester.store.plans import as_text, packed
+from harvester.store.plans import as_text
 from harvester.store.schema import ANSWERED, PENDING, batched, batches, quarantined, requests
-from harvester.store.stored import inflated
 
 LIVE = batches.c.ended_at.is_(None)
 
@@ -119,7 +121,8 @@ def _batch(row: Any) -> Batch:
 def members(connection: Connection, batch: int) -> Iterable[Member]:
     """The requests of a batch that has no end, in the order of its file."""
     query = _in_batch(batch, requests.c.id, requests.c.key, requests.c.body, requests.c.state)
-    return map(_member, connection.execute(query, execution_options={"yield_per": 500}))
+    found = connection.execute(query, execution_options={"yield_per": 500})
+    return map(partial(_member, packing_of(connection)), found)
 
 
 def keys_in(connection: Connection, batch: int) -> list[str]:
@@ -131,7 +134,8 @@ def members_named(connection: Connection, keys: Sequence[str]) -> dict[str, Memb
     """Some of the requests of a batch, by their keys."""
     query = select(requests.c.id, requests.c.key, requests.c.body, requests.c.state)
     found = (connection.execute(query.where(requests.c.key.in_(some))) for some in chunks(keys))
-    return {member.key: member for rows in found for member in map(_member, rows)}
+    read = partial(_member, packing_of(connection))
+    return {member.key: member for rows in found for member in map(read, rows)}
 
 
 def _in_batch(batch: int, *columns: Any) -> Any:
@@ -139,8 +143,8 @@ def _in_batch(batch: int, *columns: Any) -> Any:
     return its.order_by(requests.c.id)
 
 
-def _member(row: Any) -> Member:
-    return Member(row.id, row.key, inflated(row.body, f"request {row.id}"), row.state == ANSWERED)
+def _member(packing: Packing, row: Any) -> Member:
+    return Member(row.id, row.key, packing.unpacked(row.body, f"request {row.id}"), row.state == ANSWERED)
 
 
 def keys(connection: Connection, request_ids: Sequence[int]) -> dict[int, str]:
@@ -171,12 +175,13 @@ def set_aside(connection: Connection, batch: int, strays: Sequence[Stray]) -> No
     """Keep lines that belong to nothing; each once, however often they are read."""
     if not strays:
         return
+    packing = packing_of(connection)
     values = [
         {
             "batch_id": batch,
             "custom_id": one.custom_id,
             "why": one.why,
-            "raw": packed(one.raw),
+            "raw": packing.packed(one.raw, REPLIES),
             "sha256": hashlib.sha256(one.raw).digest(),
         }
         for one in strays
@@ -186,7 +191,8 @@ def set_aside(connection: Connection, batch: int, strays: Sequence[Stray]) -> No
 
 def strays(connection: Connection, batch: int) -> list[Stray]:
     """The lines of a batch's output that were set aside."""
-    query = select(quarantined).where(quarantined.c.batch_id == batch).order_by(quarantined.c.id)
+    query, packing = select(quarantined).where(quarantined.c.batch_id == batch), packing_of(connection)
     return [
-        Stray(row.custom_id, row.why, inflated(row.raw, f"quarantined {row.id}")) for row in connection.execute(query)
+        Stray(row.custom_id, row.why, packing.unpacked(row.raw, f"quarantined {row.id}"))
+        for row in connection.execute(query.order_by(quarantined.c.id))
     ]

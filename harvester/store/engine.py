@@ -1,5 +1,8 @@
 """Opening the database: read-only for readers, migrated and durable for the one writer."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,8 +24,34 @@ def reading_engine(path: Path) -> Engine:
     """An engine that cannot write.
 
     Raises:
+        StoreUnusable: no such store, not a database, or written by another version of Harvester.
+    """
+    file = _file(path)
+    engine, revision = _read_only(path)
+    if revision != REVISIONS[-1]:
+        raise StoreUnusable(
+            f"{path}: has the older schema {revision}; "
+            "`harvester store compact` or `harvester collect` brings it up to date"
+        )
+    if _file(path) == file:
+        return engine  # and from now on no other one comes there: `compact` needs the store for itself
+    engine.dispose()
+    return reading_engine(path)
+
+
+def schema_of(path: Path) -> str:
+    """The schema of a store, which may be an older one.
+
+    Raises:
         StoreUnusable: no such store, not a database, or written by a newer Harvester.
     """
+    engine, revision = _read_only(path)
+    engine.dispose()
+    return revision
+
+
+def _read_only(path: Path) -> tuple[Engine, str]:
+    """An engine that has read the store's schema, and that."""
     if not path.exists():
         raise StoreUnusable(f"{path}: no store there yet; `harvester collect` makes it")
     engine = _engine(path, mode="ro")
@@ -30,10 +59,34 @@ def reading_engine(path: Path) -> Engine:
         revision = _revision(connection)
     if revision is None:
         raise StoreUnusable(f"{path}: is not a Harvester store")
-    if revision != REVISIONS[-1]:
-        _refuse_newer(path, revision)
-        raise StoreUnusable(f"{path}: has the older schema {revision}; `harvester collect` brings it up to date")
-    return engine
+    _refuse_newer(path, revision)
+    return engine, revision
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file is at `path` now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def plainly(path: Path, mode: str, *, named: Path | None = None) -> Iterator[sqlite3.Connection]:
+    """The driver's own connection, for what has no place in SQLAlchemy's transactions; errors are explained.
+
+    Args:
+        path: the database's file.
+        mode: "ro", "rw" or "rwc".
+        named: of which store errors speak, where it is not that file.
+    """
+    with explained(named or path):
+        connection = sqlite3.connect(uri(path, mode), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
 
 def writing_engine(path: Path) -> Engine:
@@ -70,9 +123,14 @@ def writing_engine(path: Path) -> Engine:
 def _engine(path: Path, *, mode: str) -> Engine:
     if path.is_dir():
         raise StoreUnusable(f"{path}: is a folder; name the store's file in it")
-    url = f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true"
+    url = f"sqlite:///{uri(path, mode)}&uri=true"
     options = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_S}
     return create_engine(url, poolclass=StaticPool, connect_args=options)
+
+
+def uri(path: Path, mode: str) -> str:
+    """How SQLite is told to open a file so and no otherwise."""
+    return f"file:{quote(str(path.resolve()))}?mode={mode}"
 
 
 def _revision(connection: Connection) -> str | None:
@@ -115,15 +173,15 @@ class explained:  # noqa: N801 - used as a context manager only
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, DBAPIError):
+        if isinstance(error, DBAPIError | sqlite3.Error):
             raise StoreUnusable(f"{self._path}: {explain(error)}") from error
         if isinstance(error, UnicodeDecodeError):  # of the driver: what should be text is none
             raise StoreUnusable(f"{self._path}: corrupt ({error}); restore a copy") from error
 
 
-def explain(error: DBAPIError) -> str:
+def explain(error: DBAPIError | sqlite3.Error) -> str:
     """What SQLite's error means for the user."""
-    message = str(error.orig)
+    message = str(error.orig if isinstance(error, DBAPIError) else error)
     if "not a database" in message or "malformed" in message:
         return f"corrupt or not a database ({message}); restore a copy"
     if "locked" in message:

@@ -7,9 +7,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Select, func, select
 
 from harvester.store.conditions import in_no_batch, in_plan, is_held_out
+from harvester.store.dictionaries import packing_of
 from harvester.store.events import TEACHER
 from harvester.store.schema import OPEN, PENDING, requests, rows
-from harvester.store.stored import inflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ def found(connection: Connection, query: PendingQuery, store: Path) -> Iterator[
     Raises:
         StoreUnusable: a body is damaged; `store` is named.
     """
+    packing = packing_of(connection)
     for row in connection.execute(query):
-        body = inflated(row.body, f"{store}: request {row.id}")
+        body = packing.unpacked(row.body, f"{store}: request {row.id}")
         yield Pending(row.id, body, row.teacher, bool(row.held_out))
 
 

@@ -1,6 +1,5 @@
 """Putting seeds, requests and rows into the store, a chunk of statements at a time."""
 
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,9 +8,10 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.records import Asked, Json, Origin, Seed, canonical, digest
+from harvester.store.dictionaries import packing_of
+from harvester.store.packing import REQUESTS
 from harvester.store.schema import requests, rows, seeds
 
-LEAST_WBITS = 9  # of zlib: a window of 512 bytes
 CHUNK = 1000
 ROW_ID_LENGTH = 32
 
@@ -25,11 +25,6 @@ class Planned:
 
     plan_id: int
     recipe: str
-
-
-def packed(data: bytes) -> bytes:
-    """Compressed, with a window no larger than the data: half of the time for a short reply, and no byte more."""
-    return zlib.compress(data, 1, min(zlib.MAX_WBITS, max(LEAST_WBITS, len(data).bit_length())))
 
 
 def as_text(value: Json) -> str:
@@ -50,7 +45,8 @@ def _add_chunk(connection: Connection, plan: Planned, chunk: Sequence[New]) -> N
         [{"seed_id": seed.seed_id, "data": as_text(seed.data)} for seed, _, _ in chunk],
     )
     asked = [request for _, _, of_seed in chunk for one in of_seed for request in one.requests]
-    new = [{"key": request.key, "body": packed(request.body)} for request in asked]
+    packing = packing_of(connection)
+    new = [{"key": request.key, "body": packing.packed(request.body, REQUESTS)} for request in asked]
     connection.execute(insert(requests).on_conflict_do_nothing(), new)
     request_id = select(requests.c.id).where(requests.c.key == bindparam("its_key")).scalar_subquery()
     statement = insert(rows).values(request_id=request_id)

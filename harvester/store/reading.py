@@ -15,8 +15,10 @@ from harvester.records import Json, RuleDigests
 from harvester.store.conditions import not_judged_by, unjudged
 from harvester.store.counting import Counts, count
 from harvester.store.curations import Curation, answered_since, newest
+from harvester.store.dictionaries import packing_of
 from harvester.store.engine import explained, reading_engine
 from harvester.store.naming import row_named
+from harvester.store.packing import Packing
 from harvester.store.paging import PAGE, chunks
 from harvester.store.schema import PENDING, outcomes, plans, replies, requests, rows, runs, seeds
 from harvester.store.stored import PackedRow, StoredRow, in_order, legible, raw_replies, rows_query, stored_row
@@ -73,6 +75,12 @@ class StoreReader:
             yield cls(engine, path)
         finally:
             engine.dispose()
+
+    @property
+    def packing(self) -> Packing:
+        """How the store packs requests and replies."""
+        with self._reading() as connection:
+            return packing_of(connection)
 
     def current_plan(self, recipe: str) -> int | None:
         """Id of the recipe's newest plan."""
@@ -148,8 +156,9 @@ class StoreReader:
 
     def _stream(self, query: Select[tuple[object, ...]]) -> Generator[StoredRow]:
         with self._reading() as connection:
+            packing = packing_of(connection)
             for page in connection.execute(query).partitions(PAGE):
-                yield from map(stored_row, page)
+                yield from (stored_row(row, packing) for row in page)
 
     def seeds_of(
         self, plan_id: int, asked: Sequence[str], accepted: Sequence[str], *, limit: int

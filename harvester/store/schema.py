@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision this version knows, oldest first; the last one is its own."""
 
 PENDING, ANSWERED, FAILED, EXHAUSTED = "pending", "answered", "failed", "exhausted"
@@ -65,7 +65,7 @@ requests = Table(
     metadata,
     Column("id", Integer, primary_key=True),  # the order in which they were planned, and are asked
     Column("key", String, nullable=False, unique=True),
-    Column("body", LargeBinary, nullable=False),  # zlib over canonical JSON
+    Column("body", LargeBinary, nullable=False),  # packed (packing.py), canonical JSON
     Column("state", String, nullable=False, server_default=PENDING),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("reason", Text),  # why it failed
@@ -103,7 +103,7 @@ replies = Table(
     Column("request_id", ForeignKey("requests.id"), primary_key=True),
     Column("teacher_id", ForeignKey("teachers.id"), nullable=False),
     Column("run_id", ForeignKey("runs.id"), nullable=False),
-    Column("raw", LargeBinary, nullable=False),  # zlib over the reply's bytes as they came
+    Column("raw", LargeBinary, nullable=False),  # packed: the reply's bytes as they came
     Column("sha256", LargeBinary, nullable=False),  # of the bytes as they came
     Column("cost_nusd", BigInteger, nullable=False),
     Column("received_at", String, nullable=False),  # ISO 8601, UTC
@@ -218,7 +218,18 @@ quarantined = Table(
     Column("batch_id", ForeignKey("batches.id"), nullable=False),
     Column("custom_id", Text),
     Column("why", String, nullable=False),
-    Column("raw", LargeBinary, nullable=False),  # zlib
+    Column("raw", LargeBinary, nullable=False),  # packed
     Column("sha256", LargeBinary, nullable=False),
 )
 Index("quarantined_once", quarantined.c.batch_id, quarantined.c.sha256, unique=True)
+
+# What requests or replies have in common: many of them cannot be unpacked without, so each is there twice.
+dictionaries = Table(
+    "dictionaries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),  # by which what is packed names it
+    Column("holds", String, nullable=False),  # "requests" or "replies"
+    Column("data", LargeBinary, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+)

@@ -1,7 +1,6 @@
 """A row of a plan with all that belongs to it: how it is queried, and what the database's values say."""
 
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,6 +11,8 @@ from sqlalchemy import Connection, Select, select
 
 from harvester.errors import StoreUnusable
 from harvester.records import Check, Json, Outcome, decoded
+from harvester.store.dictionaries import packing_of
+from harvester.store.packing import Packing
 from harvester.store.paging import chunks
 from harvester.store.schema import curated, outcomes, replies, requests, rows, seeds, teachers
 
@@ -105,24 +106,12 @@ def rows_query(*, answered: bool = False) -> Select[tuple[object, ...]]:
 
 def raw_replies(connection: Connection, request_ids: Iterable[int]) -> dict[int, bytes]:
     """Request → its reply's bytes, for those that have one."""
-    query = select(replies.c.request_id, replies.c.raw)
+    query, packing = select(replies.c.request_id, replies.c.raw), packing_of(connection)
     return {
-        one: inflated(raw, f"the reply to request {one}")
+        one: packing.unpacked(raw, f"the reply to request {one}")
         for some in chunks(request_ids)
         for one, raw in connection.execute(query.where(replies.c.request_id.in_(some)))
     }
-
-
-def inflated(blob: bytes, what: str) -> bytes:
-    """The bytes as they were before the store compressed them.
-
-    Raises:
-        StoreUnusable: they are damaged; `what` they are is in the message.
-    """
-    try:
-        return zlib.decompress(blob, bufsize=4 * len(blob))  # the default, 16 kB, costs a tenth of the time
-    except zlib.error as error:
-        raise StoreUnusable(f"{what} is damaged ({error}); `harvester verify` lists all of it") from error
 
 
 @lru_cache(maxsize=100)
@@ -141,8 +130,8 @@ def _outcome(
     return Outcome(bool(accepted), drop_reason, known, score, vote)
 
 
-def stored_row(row: PackedRow) -> StoredRow:
-    """What a row of the database says.
+def stored_row(row: PackedRow, packing: Packing) -> StoredRow:
+    """What a row of a database that packs so says.
 
     Raises:
         StoreUnusable: its request or its reply is damaged.
@@ -158,11 +147,11 @@ def stored_row(row: PackedRow) -> StoredRow:
     ) = row  # fmt: skip
     reply = outcome = None
     if raw is not None:
-        raw = inflated(raw, f"the reply to request {key}")
+        raw = packing.unpacked(raw, f"the reply to request {key}")
         reply = StoredReply(raw, cost_nusd, received_at, teacher, provider, _terms(terms))
     if rules is not None:
         outcome = _outcome(accepted, drop_reason, checks, score, vote)
-    body = inflated(body, f"request {key}")
+    body = packing.unpacked(body, f"request {key}")
     reference = None if reference is None else decoded(reference)
     # In the order of the fields: naming them would take longer than making the tuple.
     return StoredRow(

@@ -8,12 +8,13 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from harvester.records import Outcome, RuleDigests, Seed, unanswered
 from harvester.store.conditions import in_no_batch, is_held_out, not_judged_by
+from harvester.store.dictionaries import packing_of
 from harvester.store.events import Known
 from harvester.store.nodes import ENDED
 from harvester.store.paging import chunks
 from harvester.store.pending import Pending
 from harvester.store.schema import PENDING, outcomes, requests, rows, seeds
-from harvester.store.stored import inflated, raw_replies
+from harvester.store.stored import raw_replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def replies_of(connection: Connection, of: Sequence[TreeRow]) -> dict[int, bytes
 def body(connection: Connection, row: TreeRow) -> bytes:
     """The request's body."""
     blob = connection.execute(select(requests.c.body).where(requests.c.id == row.request_id)).scalar_one()
-    return inflated(blob, f"request {row.request_id}")
+    return packing_of(connection).unpacked(blob, f"request {row.request_id}")
 
 
 def drop(connection: Connection, row: int, reason: str) -> None:
@@ -93,7 +94,7 @@ class Children:
 
 def children(connection: Connection, plan_id: int, parents: Sequence[int], rules: RuleDigests) -> Children:
     """What can be asked, and what can be judged, of the rows that were made from these."""
-    found = Children([], [])
+    found, packing = Children([], []), packing_of(connection)
     held_out = is_held_out(plan_id).label("held_out")
     for some in chunks(parents):
         made = (rows.c.parent.in_(some), rows.c.plan_id == plan_id)
@@ -104,7 +105,7 @@ def children(connection: Connection, plan_id: int, parents: Sequence[int], rules
             .group_by(requests.c.id)
         )
         for row in connection.execute(to_ask):
-            body = inflated(row.body, f"request {row.id}")
+            body = packing.unpacked(row.body, f"request {row.id}")
             found.open.append(Pending(row.id, body, row.teacher, bool(row.held_out)))
         to_judge = (
             select(rows.c.request_id, rows.c.id)

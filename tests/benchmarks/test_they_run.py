@@ -80,6 +80,14 @@ def test_logprobs_storage() -> None:
     assert 0 < rows[0]["as stored"] < rows[0]["as it came"]
 
 
+@pytest.mark.slow
+def test_store_packing() -> None:
+    pytest.importorskip("xllamacpp")
+    line = lines_of("store_packing.py", "--rows", 4, "--tokens", 4)["store_packing"]
+    assert [row["store"] for row in line["files"]] == ["prose, as it came", "prose, no logprobs"]
+    assert line["codecs"]["replies of prose, as it came"][1]["of now"] == 1
+
+
 def test_export_speed() -> None:
     line = lines_of("export_speed.py", "--rows", "40", "--judged", "40", "--rounds", 1)["export_speed"]
     assert [(size["kind"], size["rows"]) for size in line["sizes"]] == [("one step", 40), ("judged", 40)]

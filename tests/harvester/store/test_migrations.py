@@ -131,7 +131,7 @@ def test_a_reader_sends_an_older_store_to_the_writer_and_changes_nothing(half_co
     downgraded(half_collected, REVISIONS[0])
     before = half_collected.read_bytes()
     with (
-        pytest.raises(StoreUnusable, match=f"older schema {REVISIONS[0]}; `harvester collect` brings it up to date"),
+        pytest.raises(StoreUnusable, match=f"older schema {REVISIONS[0]}; `harvester store compact` or `harvester co"),
         StoreReader.open(half_collected),
     ):
         pass

@@ -18,7 +18,7 @@ from harvester.records import Asked, Origin, Request, Seed
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.events import Event, Replied
 from harvester.store.journal import Journal
-from harvester.store.plans import packed
+from harvester.store.packing import deflated
 from harvester.store.schema import REVISIONS, metadata
 
 from toy_store import Looking, add_plan, begin  # isort: skip - a helper beside the tests
@@ -278,9 +278,9 @@ assert "alembic" not in sys.modules
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 5_000, 300_000])
-def test_what_is_packed_comes_out_as_it_was(length: int) -> None:
+def test_what_is_deflated_comes_out_as_it_was(length: int) -> None:
     data = (b'{"content": "text and more text"}' * (length // 33 + 1))[:length]
-    assert zlib.decompress(packed(data)) == data
+    assert zlib.decompress(deflated(data)) == data
 
 
 def test_damage_that_the_driver_meets_in_the_middle_of_reading_is_said_so(path: Path) -> None:

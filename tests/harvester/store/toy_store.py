@@ -1,7 +1,9 @@
 """A small store for the tests of this folder."""
 
+import hashlib
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import sqlalchemy
@@ -9,7 +11,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from harvester.records import Asked, Origin, Outcome, Request, RuleDigests, Seed
+from harvester.prompting import content_key
+from harvester.records import Asked, Origin, Outcome, Request, RuleDigests, Seed, canonical
 from harvester.store import StoreWriter
 from harvester.store.events import Event, Judged, Replied
 from harvester.store.journal import Consequences
@@ -30,6 +33,35 @@ def add_plan(store: StoreWriter, count: int = 3, *, recipe: str = "toy", fingerp
         for n in range(count)
     ]
     return store.add_plan(recipe, fingerprint, "text", planned)
+
+
+def add_talk(store: StoreWriter, count: int) -> int:
+    """A plan whose requests have much in common, as those of a template do."""
+    bodies = [{"model": "m", "messages": [{"role": "user", "content": f"Say {n}, politely."}]} for n in range(count)]
+    planned = [
+        (Seed(f"seed{n}", "train", {"text": str(n)}), Origin(n), [Asked("answer", "teacher", [request])])
+        for n, body in enumerate(bodies)
+        for request in [Request(content_key("i", body, 0), canonical(body))]
+    ]
+    return store.add_plan("toy", "f", "text", planned)
+
+
+def answer(store: StoreWriter, run_id: int, request_ids: Iterable[int]) -> None:
+    """Reply to requests as an API does: little of it differs from one to the next."""
+    said = [
+        (
+            number,
+            f"{hashlib.sha256(str(number).encode()).hexdigest()} is what you wanted, I am sure, as {number} was it.",
+        )
+        for number in request_ids
+    ]
+    raw = {
+        number: json.dumps(
+            {"id": f"chatcmpl-{number}", "choices": [{"message": {"role": "assistant", "content": text}}]}
+        )
+        for number, text in said
+    }
+    store.apply([replied(store, run_id, number, raw=text.encode()) for number, text in raw.items()])
 
 
 def begin(store: StoreWriter, plan_id: int, *, recipe: str = "toy") -> int:
