@@ -1,10 +1,12 @@
 """What the teacher's own top logprobs are worth to a student: every loss at equal rows and steps.
 
 The embedded teacher answers short prompts through `harvester collect`, from its own distribution (temperature 1,
-nothing cut off, nothing picked), and lists 20 tokens at each. The student is its first 15 layers, every weight trained.
+nothing cut off, nothing picked), and lists 20 tokens at each. The student is its first 15 layers, every weight trained,
+or a model with other tokens (--student gemma, soft_labels_student.py).
 Each run is a process of its own and leaves a file in --keep; an interrupted benchmark goes on where it stopped:
 
     python benchmarks/soft_labels.py --keep FOLDER [--steps 200] [--arms hard bucket] [--seeds 0 1 2]
+    python benchmarks/soft_labels.py --keep FOLDER --student gemma
 
 Differences are to `hard`, paired by held-out row: each row's are averaged over the seeds that both have, and the
 interval is over rows: what other orders of training would give is not in it, so look at `by_seed` too. Seeds decide
@@ -26,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from measuring import HERE, report, run_measured, table
-from soft_labels_data import TEST, TRAIN, dataset, student
+from soft_labels_data import TEST, TRAIN, dataset
+from soft_labels_student import STUDENTS, student
 
 from finetune.config import EMBEDDED, RunConfig
 from finetune.data import fingerprint
@@ -35,6 +38,7 @@ from finetune.intervals import FEWEST, Z_95
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "hard": {"kind": "hard"},
     "bucket": {"kind": "bucket"},
+    "chunks": {"kind": "chunks"},
     "sampled": {"kind": "sampled"},
     "topk": {"kind": "topk"},
     "sampled, tail 0.5": {"kind": "sampled", "tail_weight": 0.5},
@@ -44,7 +48,10 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "sampled, k = 5": {"kind": "sampled", "top": 5},
     "topk, k = 5": {"kind": "topk", "top": 5},
 }
-MEASURES = {"ce": "cross-entropy", "agreement": "agreement", "kl": "KL"}
+MEASURES = {
+    "ce": "cross-entropy", "agreement": "agreement", "kl": "KL",
+    "ce_byte": "nats a byte", "kl_listed": "KL of lists",
+}  # fmt: skip
 Rows = list[dict[str, float]]
 
 
@@ -53,7 +60,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.keep = options, options.keep.resolve()
-        self.dataset, self.student = dataset(self.keep, options.dataset), student(self.keep)
+        self.dataset, self.student = dataset(self.keep, options.dataset), student(self.keep, options.student)
         self.sha256 = fingerprint(self.dataset)
 
     def config(self, arm: str, seed: int) -> RunConfig:
@@ -62,7 +69,7 @@ class Bench:
         return RunConfig.model_validate(
             {
                 "model": str(self.student),
-                "method": "full",
+                "method": STUDENTS[options.student]["method"],
                 "batching": {
                     "batch_size": options.batch_size, "max_length": options.max_length, "too_long": "cut",
                 },
@@ -78,7 +85,9 @@ class Bench:
     def result(self, arm: str, seed: int, *, untrained: str = "") -> dict[str, Any] | None:
         """A run's, from its file if there is one; None where there is not and nothing is to be run."""
         config = self.config(arm, seed)
-        what = f"{self.sha256} {untrained or config.sha256()}"
+        name = self.options.student
+        # How much the teacher itself knows is measured as the student is.
+        what = f"{self.sha256} {untrained or config.sha256()}" + ("" if name == "half" else f" {name}")
         cut = f"{self.options.dataset}-{self.options.max_length}-{self.sha256[:8]}"
         path = self.keep / "runs" / f"{cut}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
         if not path.exists():
@@ -87,6 +96,7 @@ class Bench:
             settings = {
                 "dataset": str(self.dataset), "teacher": str(self.keep / f"teacher-{cut}.pt"), "untrained": untrained,
                 "scratch": str(self.keep), "config": config.model_dump(mode="json"),
+                "measured": STUDENTS[name]["measured"],
             }  # fmt: skip
             command = ["nice", "-n", "19", sys.executable, str(HERE / "soft_labels_run.py"), json.dumps(settings)]
             output = run_measured(command, environ={"OMP_WAIT_POLICY": "PASSIVE"}).output
@@ -103,14 +113,12 @@ def last_line(output: str) -> dict[str, Any]:
 
 def mean_rows(runs: Sequence[Rows]) -> Rows:
     """Each row's measures, averaged over seeds."""
-    return [
-        {name: statistics.fmean(row[name] for row in rows) for name in MEASURES} for rows in zip(*runs, strict=True)
-    ]
+    return [mean_of(rows) for rows in zip(*runs, strict=True)]
 
 
-def mean_of(rows: Rows) -> dict[str, float]:
+def mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Each measure's mean over rows."""
-    return {name: statistics.fmean(row[name] for row in rows) for name in MEASURES}
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def paired(mine: Sequence[float], theirs: Sequence[float]) -> tuple[float, float | None]:
@@ -128,7 +136,7 @@ def line_of(arm: str, runs: Mapping[int, Rows], hard: Mapping[int, Rows]) -> dic
     if arm == "hard" or not both:
         return line
     mine, theirs = mean_rows([runs[seed] for seed in both]), mean_rows([hard[seed] for seed in both])
-    for name in MEASURES:
+    for name in rows[0]:
         apart, half = paired([row[name] for row in mine], [row[name] for row in theirs])
         by_seed = [paired(*([row[name] for row in of[seed]] for of in (runs, hard)))[0] for seed in both]
         line[f"{name} - hard"] = {"mean": apart, "half": half, "by_seed": by_seed}
@@ -143,9 +151,11 @@ def show(lines: Sequence[Mapping[str, Any]], title: str) -> None:
 def _cells(line: Mapping[str, Any]) -> dict[str, str]:
     cells = {}
     for name, written in MEASURES.items():
-        apart = line.get(f"{name} - hard")
-        cells[written] = f"{line[name]:.3f}"
-        cells[f"{written} - hard"] = apart and f"{apart['mean']:+.3f} ± {apart['half'] or math.nan:.3f}"
+        if name in line:
+            apart, digits = line.get(f"{name} - hard"), 4 if name == "ce_byte" else 3
+            half = apart and (apart["half"] or math.nan)
+            cells[written] = f"{line[name]:.{digits}f}"
+            cells[f"{written} - hard"] = apart and f"{apart['mean']:+.{digits}f} ± {half:.{digits}f}"
     return cells
 
 
@@ -154,7 +164,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--keep", type=Path, default=HERE / "results" / "soft_labels", help="datasets and runs")
     parser.add_argument("--dataset", choices=("prose", "records"), default="prose")
-    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--student", choices=STUDENTS, default="half")
+    parser.add_argument("--arms", nargs="*", choices=ARMS, help="losses; by default those of the student")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch-size", type=int, default=4, help="rows in a step")
@@ -162,6 +173,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--finished", action="store_true", help="run nothing; show what --keep holds")
     options = parser.parse_args()
+    options.arms = options.arms or STUDENTS[options.student]["arms"]
     began, bench = time.monotonic(), Bench(options)
     found: dict[str, dict[int, dict[str, Any]]] = {arm: {} for arm in options.arms}
     for seed, arm in product(options.seeds, options.arms):
@@ -177,10 +189,13 @@ def main() -> None:
     rest = min((run["soft"]["rest"] for run in runs_made if run["soft"]), default=None)  # of the longest lists
     minutes = sum(run["minutes"] for run in runs_made)
     show(
-        lines, f"{options.dataset}, {options.steps} steps of {options.batch_size} rows, {TEST} held-out rows, R {rest}"
+        lines,
+        f"{options.student} on {options.dataset}, {options.steps} steps of {options.batch_size} rows,"
+        f" {TEST} held-out rows, R {rest}",
     )
     chosen = {
-        name: getattr(options, name) for name in ("dataset", "steps", "batch_size", "max_length", "learning_rate")
+        name: getattr(options, name)
+        for name in ("student", "dataset", "steps", "batch_size", "max_length", "learning_rate")
     }
     took = {"train_minutes": minutes, "wall_minutes": (time.monotonic() - began) / 60, "cores": os.cpu_count()}
     report("soft_labels", {**chosen, "seeds": options.seeds, "sha256": bench.sha256, "R": rest, **took, "arms": lines})

@@ -1,4 +1,4 @@
-"""The datasets and the student of soft_labels.py: collected and exported by Harvester itself, made once in a folder.
+"""The datasets of soft_labels.py: collected and exported by Harvester itself, made once in a folder.
 
 - `prose`: short free prose, sampled from the teacher's own distribution; what is not among 20 tokens has probability.
 - `records`: a line of text rewritten as JSON; less is left outside the list.
@@ -15,7 +15,6 @@ from typing import Any
 from measuring import harvester, run_measured
 
 TRAIN, TEST = 260, 60  # prompts
-LAYERS = 15  # of the student's 30
 SAMPLING = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "logprobs": 20, "max_tokens": 128}
 FORMS = (
     "Write two short sentences about {}.", "In one sentence, what is {} like?", "Give one tip about {}.",
@@ -89,26 +88,3 @@ def write_recipe(folder: Path, name: str) -> None:
         "heldout": {"path": "heldout.jsonl"},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
-
-
-def student(keep: Path) -> Path:
-    """The student's folder: the teacher's weights without the upper half of its layers."""
-    folder = keep / "student"
-    if not folder.exists():
-        from finetune.embedded import embedded_folder  # noqa: PLC0415 - --help needs none of it
-
-        cut_layers(embedded_folder(), folder)
-    return folder
-
-
-def cut_layers(source: Path, folder: Path) -> None:
-    """Saves the model in `source` with its first layers alone."""
-    import transformers  # noqa: PLC0415 - --help needs none of it
-
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(source)
-    model.model.layers = model.model.layers[:LAYERS]
-    model.config.num_hidden_layers = LAYERS
-    if getattr(model.config, "layer_types", None):
-        model.config.layer_types = model.config.layer_types[:LAYERS]
-    model.save_pretrained(folder)
-    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(folder)

@@ -1,8 +1,15 @@
 """One run of soft_labels.py in a process of its own: train, then measure on the held-out rows; a JSON line.
 
-Everything is per held-out row, a mean over its tokens, given the teacher's own answer up to each of them: the
-cross-entropy with the answer, how often the likeliest token is the teacher's likeliest, and the full divergence
-KL(p‖q) over all tokens; p is the teacher's by transformers in float32, from the weights that answered by llama.cpp.
+Everything is per held-out row, given the teacher's own answer up to each place.
+
+Of a student with the teacher's tokens, means over them: the cross-entropy with the answer, how often the likeliest
+token is the teacher's likeliest, and the full divergence KL(p‖q) over all tokens; p is the teacher's by transformers in
+float32, from the weights that answered by llama.cpp.
+
+Of one with other tokens ("by byte"), on answers that are not cut: the cross-entropy with answer and end of turn for
+each byte, which compares between tokenizers (less the teacher's own it estimates the divergence over texts, as answers
+are sampled from the teacher), and the mean divergence from what the API listed (loss C) where that means the same to
+both (finetune/boundaries.py).
 """
 
 # ruff: noqa: N806 - shape suffixes
@@ -12,22 +19,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from finetune.collate import padded
-from finetune.config import EMBEDDED, RunConfig
+from finetune.adapters import load_adapter
+from finetune.collate import Soft, padded, soft_of
+from finetune.config import EMBEDDED, Loss, RunConfig
 from finetune.data import open_dataset
-from finetune.losses import supervised
+from finetune.losses import bucket, supervised
 from finetune.rendering import Example, Renderer
-from finetune.runs import WEIGHTS
+from finetune.runs import ADAPTER, WEIGHTS
+from finetune.soft_labels import teach
 from finetune.student import Base, hidden_states, load_base, output_head
 from finetune.training import train
 
 SETTINGS = json.loads(sys.argv[1])
+LONGEST = 1024
+"""Tokens of a held-out row, where a model does not say how many it can take."""
 
 
 def held_out(base: Base, max_length: int) -> list[Example]:
@@ -58,9 +71,25 @@ def teacher_states(examples: list[Example]) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def measured(model: str, max_length: int) -> list[dict[str, float]]:
-    """Each held-out row's measures."""
-    base = load_base(model, torch.float32)
+def measured_by_byte(base: Base) -> list[dict[str, float]]:
+    """The same where teacher and student have other tokens; rows without a list that both can take are left out."""
+    data = open_dataset(Path(SETTINGS["dataset"]))
+    rendered = Renderer(base.tokenizer, base.stop_ids).rows(data.split("test"), base.context or LONGEST)
+    examples = teach(rendered, base, Loss(kind="chunks"), data.notes).examples
+    found = []
+    for example, row, (hidden_ND, label_N) in zip(examples, rendered.rows, states(base, examples), strict=True):
+        soft, z_NV = soft_of([example]), output_head(base.model)(hidden_ND)
+        if isinstance(soft, Soft) and (listed_N := (soft.ids_NK >= 0).any(1)).any():
+            nats = functional.cross_entropy(z_NV, label_N, reduction="sum").item()
+            given = soft.ids_NK[listed_N], soft.logp_NK[listed_N], label_N[listed_N]
+            kl = bucket(z_NV[listed_N], *given).mean().item()
+            found.append({"ce_byte": nats / len(row.answer.encode()), "kl_listed": kl})
+    return found
+
+
+@torch.inference_mode()
+def measured_by_token(base: Base, max_length: int) -> list[dict[str, float]]:
+    """Each held-out row's measures, where both have the same tokens."""
     examples = held_out(base, max_length)
     teacher = teacher_states(examples)
     found = []
@@ -77,18 +106,31 @@ def measured(model: str, max_length: int) -> list[dict[str, float]]:
     return found
 
 
+def trained(folder: Path, config: RunConfig) -> Base:
+    """A run's student."""
+    if config.method == "full":
+        return load_base(str(folder / WEIGHTS), torch.float32)
+    base = load_base(config.model, torch.float32)
+    return replace(base, model=load_adapter(base.model, folder / ADAPTER))
+
+
+def measured(base: Base, max_length: int) -> list[dict[str, float]]:
+    """Each held-out row's measures."""
+    return measured_by_byte(base) if SETTINGS["measured"] == "by byte" else measured_by_token(base, max_length)
+
+
 def main() -> None:
     """Print one line."""
     config = RunConfig.model_validate(SETTINGS["config"])
     longest = config.batching.max_length or 0
     if SETTINGS["untrained"]:
-        print(json.dumps({"rows": measured(SETTINGS["untrained"], longest)}))
+        print(json.dumps({"rows": measured(load_base(SETTINGS["untrained"], torch.float32), longest)}))
         return
     with tempfile.TemporaryDirectory(dir=SETTINGS["scratch"]) as folder:
         began = time.monotonic()
         facts = train(SETTINGS["dataset"], folder, config)
         minutes = (time.monotonic() - began) / 60
-        rows = measured(f"{folder}/{WEIGHTS}", longest)
+        rows = measured(trained(Path(folder), config), longest)
     facts_kept = {"soft": facts.soft, "train_loss": facts.train_loss, "tokens": facts.tokens}
     print(json.dumps({"rows": rows, "minutes": minutes, **facts_kept}))
 

@@ -30,7 +30,7 @@ def embedded_folder() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        _convert(gguf, scratch)
+        convert(gguf, scratch)
         scratch.chmod(0o755)
         scratch.rename(folder)
     except OSError as error:
@@ -42,7 +42,8 @@ def embedded_folder() -> Path:
     return folder
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def convert(gguf: Path, folder: Path) -> None:
+    """Write the model of a GGUF file, and its tokenizer, as a transformers folder in float32."""
     with quiet_bars():
         source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
