@@ -44,11 +44,9 @@ def test_every_token_of_a_real_teacher_is_found_among_its_student_s_and_learnt(t
         "--learning-rate", "1e-4", "--batch-size", "3",
     )  # fmt: skip
     facts: dict[str, Any] = json.loads((tmp_path / "run/run.json").read_text())
-    # An answer that was cut off loses the white space at its end, and its tokens spell another text then.
-    cut_off = facts["soft"]["hard_rows"].get("other_text", 0)
-    assert facts["soft"]["hard_rows"] in ({}, {"other_text": cut_off})
-    assert cut_off <= len(SUBJECTS) // 2
-    assert facts["soft"]["rows"] == len(SUBJECTS) - cut_off, said
+    # An answer that was cut off may lose the white space at its end; it is learnt up to there.
+    assert facts["soft"]["hard_rows"] == {}, said
+    assert facts["soft"]["rows"] == len(SUBJECTS)
     # A teacher that samples may cut a word as no tokenizer would; such a row has its lists where both cut alike.
     assert facts["soft"]["other_tokens"] <= len(SUBJECTS) // 2
     assert facts["soft"]["positions"] >= facts["soft"]["rows"] * 15
