@@ -24,10 +24,20 @@ SIBLINGS = ("", "-wal", "-shm", "-journal")
 
 @contextmanager
 def beside(store: Path) -> Iterator[Path]:
-    """The name of a new file in the store's folder; what is left there in the end is removed, of earlier times too."""
+    """A new, empty file in the store's folder; what is left there in the end is removed, of earlier times too.
+
+    Raises:
+        StoreUnusable: it cannot be made, or not as the store's owner.
+    """
     new = leftover(store)
-    remove(new)
     try:
+        remove(new)
+        # For nobody's eyes but those that may read the store, from the first byte on.
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise StoreUnusable(f"{new}: cannot be made anew ({error.strerror}); remove it and run again") from None
+    try:
+        _make_alike(new, store)
         yield new
     finally:
         remove(new)
@@ -87,10 +97,10 @@ def put(new: Path, store: Path, old: sqlite3.Connection, version: int) -> None:
     Raises:
         StoreUnusable: somebody goes on reading, or wrote to it meanwhile; or the file may not be replaced.
     """
-    _make_alike(new, store)
-    _sync(new)
-    _take_for_oneself(old, store, version)
     try:
+        _make_alike(new, store)  # again: they may have been changed meanwhile
+        _sync(new)
+        _take_for_oneself(old, store, version)
         new.replace(store)
     except OSError as error:
         raise StoreUnusable(f"{store}: cannot be replaced ({error.strerror}); nothing was changed") from None

@@ -1,5 +1,6 @@
 """Whatever happens while a store is compacted: at its place is the old one or the new one, whole."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -108,6 +109,49 @@ def test_links_owners_and_permissions_stay(store: Path, tmp_path: Path) -> None:
     assert any(number_of(raw) for (raw,) in query(store, "SELECT raw FROM replies"))
 
 
+def test_while_it_is_written_the_new_file_is_for_the_same_eyes_as_the_store(store: Path, monkeypatch: Any) -> None:
+    store.chmod(0o600)
+    write, seen = compacting._write, []
+
+    def looked_at(new: Path, *arguments: Any) -> int:
+        done = write(new, *arguments)
+        seen.append(new.stat().st_mode & 0o777)
+        return done
+
+    monkeypatch.setattr(compacting, "_write", looked_at)
+    compact(store)
+    assert seen == [0o600]
+
+
+def test_a_store_of_another_user_is_refused_before_the_work_begins(store: Path, monkeypatch: Any) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(replacing.os, "chown", refused)
+    monkeypatch.setattr(compacting, "_write", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(StoreUnusable, match="belongs to another user or group"):
+        compact(store)
+    assert files(store) == {"harvest.db"}
+
+
+def test_what_lies_in_the_new_file_s_place_and_cannot_be_removed_is_named(store: Path) -> None:
+    store.with_name("harvest.db.compacting").mkdir()
+    with pytest.raises(StoreUnusable, match=r"harvest\.db\.compacting: cannot be made anew \(.+\); remove it and run"):
+        compact(store)
+
+
+def test_a_disk_that_does_not_take_the_new_file_leaves_the_store_as_it_was(store: Path, monkeypatch: Any) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = contents(store)
+    monkeypatch.setattr(replacing.os, "fsync", full)
+    with pytest.raises(StoreUnusable, match=r"cannot be replaced \(No space left on device\); nothing was changed"):
+        compact(store)
+    assert contents(store) == before
+    assert files(store) == {"harvest.db"}
+
+
 @pytest.mark.parametrize("kind", ["missing", "text", "foreign", "newer", "folder"])
 def test_what_is_no_store_is_left_alone(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "harvest.db"
@@ -187,6 +231,7 @@ def test_fault_03_a_disk_that_fills_up_leaves_the_store_as_it_was(store: Path) -
         "compacting number_of 10",
         "compacting number_of 700",
         "replacing _make_alike 1",
+        "replacing _make_alike 2",
         "replacing _sync 1",
         "replacing _take_for_oneself 1",
         "replacing version_of 2",
