@@ -159,6 +159,7 @@ class _Copying:
 
     def _best(self, blob: bytes, sha256: bytes | None, holds: str) -> bytes:
         """The same, packed as is best; what is damaged stays as it is, so that `verify` goes on to find it."""
+        number = 0
         try:
             number, chosen = number_of(blob), self._packing.newest(holds)
             if chosen and number != chosen.number:
@@ -168,8 +169,7 @@ class _Copying:
                     blob, number = new, chosen.number
         except (DamagedError, TypeError):  # a text, say, where bytes should be
             self.damaged += 1
-        else:
-            self._used.add(number)
+        self._used.add(number)  # of what is damaged too: its SHA-256 may be all that is wrong
         return blob
 
 

@@ -1,15 +1,16 @@
 """Compacting: everything that is stored comes out as it was."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harvester.auditing import audit
 from harvester.errors import StoreUnusable
-from harvester.store import StoreWriter
+from harvester.store import StoreWriter, choosing
 from harvester.store.compacting import compact
 from harvester.store.dictionaries import COPIES, packing_of
-from harvester.store.packing import number_of
+from harvester.store.packing import Packing, number_of
 from harvester.store.schema import REVISIONS
 
 from talks import COUNT, LEFT, contents, files, query, rows  # isort: skip - a helper beside the tests
@@ -99,6 +100,22 @@ def test_a_damaged_reply_stays_what_it_is(store: Path) -> None:
     assert compact(store).damaged == 3
     assert audit(store).problems == problems
     assert query(store, "SELECT raw FROM replies WHERE request_id = 3") == [(b"\0",)]
+
+
+def test_what_is_damaged_keeps_the_dictionary_that_it_needs(store: Path, monkeypatch: Any) -> None:
+    compact(store)
+    query(store, "UPDATE replies SET sha256 = x'00' WHERE request_id = 4")
+    before, better = rows(store), choosing.better
+
+    def another(found: choosing.Sample, holds: str, packing: Packing) -> tuple[Packing, choosing.Gain]:
+        learnt = choosing.trained(found.texts[::-1], holds, 4 << 10)
+        assert learnt
+        return Packing([*packing.dictionaries, learnt]), better(found, holds, packing)[1]
+
+    monkeypatch.setattr(choosing, "better", another)
+    assert compact(store).damaged == 1
+    assert rows(store) == before
+    assert query(store, "SELECT count(DISTINCT number) FROM dictionaries") == [(3,)]
 
 
 def test_one_damaged_copy_of_a_dictionary_harms_nothing_and_is_mended(store: Path) -> None:
