@@ -1,49 +1,39 @@
 """What a recipe will ask and cost, before a cent is spent."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from harvester import expected_logprobs
-from harvester.budget import worst_case_tokens
-from harvester.expected_logprobs import LogprobsSize
-from harvester.foreseeing import SHOWN, foreseen, new_seeds_at_least_and_most, render_student
-from harvester.pricing import usd
+from harvester.foreseeing import SHOWN, render_student
+from harvester.modes import Chosen, Load, Mode, Range, by_teacher, chosen, terms_of
 from harvester.prompting import Prompter
-from harvester.recipe import SEEDS, Recipe, Step
-from harvester.records import Message, Seed
+from harvester.recipe import SEEDS, Recipe
+from harvester.records import Message
 from harvester.secrets_in_seeds import Scan, Secret
 from harvester.seed_fields import KindFields, require_fields
 from harvester.seeds import read_seeds, telling_where
 from harvester.seeds_in_common import InCommon
+from harvester.step_estimates import Asking, StepEstimate, priced, rows_of, sized
 from harvester.templating import student_template
 
-LOW_BYTES_PER_TOKEN = 5
-"""English has four to five bytes a token: the low end of a guess."""
-LOW_OUTPUT_SHARE = 0.1
-"""Short jobs end far below max_tokens."""
-LOW_ACCEPTED_SHARE = 0.3
-"""Of the rows that a later step could read: the low end of a guess."""
+SAMPLED = 200
+"""Seeds that tell how large the others' requests are, where all of them would take too long to render."""
 
-Range = tuple[int, int]
 N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
-class StepEstimate:
-    """One step's part."""
+class ModeEstimate:
+    """How one teacher is asked, and for what."""
 
-    name: str
-    kind: str
-    of: str
     teacher: str
-    requests: Range
-    input_tokens: Range
-    output_tokens: Range | None  # None without max_tokens
-    usd: tuple[float, float] | None  # None without max_tokens or a price
-    prompts: tuple[list[Message], ...]  # the first few, rendered; stand-ins for what is not answered yet
-    logprobs: LogprobsSize | None  # None where it asks for none
+    mode: Mode
+    why: str | None  # where the recipe says `auto`
+    hours: tuple[float, float] | None  # that asking one by one takes at its limits; None: they are not stated
+    usd: tuple[float, float] | None
+    price_share: float  # of the usual price
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +47,24 @@ class Estimate:
     usd: tuple[float, float] | None
     prompts: tuple[list[Message], ...]  # of the first step
     steps: tuple[StepEstimate, ...]
+    modes: tuple[ModeEstimate, ...]  # of each teacher
     secrets: tuple[Secret, ...]  # in the prompts; `secrets_in_seeds.require_none` refuses them
     warnings: tuple[str, ...]  # what would spoil the dataset, though it can be collected
 
 
-def estimate(recipe: Recipe) -> Estimate:
+def estimate(recipe: Recipe, mode: Mode | None = None) -> Estimate:
     """Render every seed, for every step as far as it can be foreseen, and add up; no network, no store.
 
     The student's view is rendered too: what would fail at export is better known before the teacher is paid.
 
+    Args:
+        recipe: what would be asked.
+        mode: in which, whatever the recipe says of its teachers.
+
     Raises:
         BadInput: a seed, a template or a verifier's source is wrong.
     """
-    sums = {step.name: _Sum(Prompter(recipe, step)) for step in recipe.steps}
+    sums = {step.name: Asking(Prompter(recipe, step)) for step in recipe.steps}
     seeds, splits, scan = 0, set[str](), Scan(recipe)
     student, in_common, kinds = student_template(recipe), InCommon(recipe), KindFields(recipe)
     for position, seed in enumerate(read_seeds(recipe)):
@@ -87,7 +82,9 @@ def estimate(recipe: Recipe) -> Estimate:
             if student and (len(recipe.steps) == 1 or seeds <= SHOWN):
                 render_student(recipe, student, seed)
     kinds.require()
-    steps = tuple(_estimated(recipe, step, sums) for step in recipe.steps)
+    unpriced = [sized(recipe, step, sums) for step in recipe.steps]
+    how = chosen(recipe, by_teacher((step.teacher, step.load) for step in unpriced), mode)
+    steps = tuple(priced(recipe, step, how[step.teacher].mode) for step in unpriced)
     return Estimate(
         seeds=seeds,
         requests=sum(step.requests[1] for step in steps),
@@ -96,79 +93,50 @@ def estimate(recipe: Recipe) -> Estimate:
         usd=_added([step.usd for step in steps]),
         prompts=steps[0].prompts,
         steps=steps,
+        modes=tuple(_in_mode(recipe, its, steps) for its in how.values()),
         secrets=scan.found,
         warnings=(*in_common.warnings, *expected_logprobs.warnings(recipe)),
     )
 
 
-@dataclass(slots=True)
-class _Sum:
-    """What one step asks about the recipe's seeds, if each of them comes so far."""
-
-    prompter: Prompter
-    seeds: int = 0
-    input_tokens: int = 0  # at most, of one request per seed
-    prompts: list[list[Message]] = field(default_factory=list)
-
-    def add(self, recipe: Recipe, step: Step, seed: Seed) -> list[Message]:
-        """Count a seed; a step that reads others is much the same for each, and is rendered for the first few."""
-        self.seeds += 1
-        if recipe.read_by(step) != SEEDS and len(self.prompts) == SHOWN:
-            self.input_tokens += self.input_tokens // (self.seeds - 1)
-            return []
-        request = foreseen(recipe, step, self.prompter, seed.data)[0]
-        self.input_tokens += worst_case_tokens(request.body)[0]
-        messages: list[Message] = json.loads(request.body)["messages"]
-        if len(self.prompts) < SHOWN:
-            self.prompts.append(messages)
-        return messages
+def _in_mode(recipe: Recipe, its: Chosen, steps: Sequence[StepEstimate]) -> ModeEstimate:
+    cost = _added([step.usd for step in steps if step.teacher == its.teacher])
+    share = terms_of(recipe.asked_teachers[its.teacher]).price if its.mode == "batch" else 1.0
+    return ModeEstimate(its.teacher, its.mode, its.why, its.hours, cost, share)
 
 
-def _estimated(recipe: Recipe, step: Step, sums: Mapping[str, _Sum]) -> StepEstimate:
-    its = sums[step.name]
-    rows = _rows(recipe, step, its.seeds)
-    # What earlier steps answer comes in again, about a token for a token.
-    before = sum(recipe.asked_by(one).sampling.max_tokens or 0 for one in recipe.ancestors(step))
-    most_input = rows[1] * (its.input_tokens // max(its.seeds, 1) + before)
-    if recipe.read_by(step) == SEEDS:
-        most_input = its.input_tokens * step.samples
-    least_input = (its.input_tokens * rows[0]) // (max(its.seeds, 1) * LOW_BYTES_PER_TOKEN)
-    teacher = recipe.asked_by(step)
-    output = None
-    if (most := teacher.sampling.max_tokens) is not None:
-        output = (int(rows[0] * most * LOW_OUTPUT_SHARE), rows[1] * most)
-    cost = None
-    if teacher.known_price is not None and output is not None:
-        low = teacher.known_price.cost_nusd(least_input, output[0])
-        cost = usd(low), usd(teacher.known_price.cost_nusd(most_input, output[1]))
-    return StepEstimate(
-        name=step.name,
-        kind=step.kind,
-        of=recipe.read_by(step),
-        teacher=recipe.teacher_name(step),
-        requests=rows,
-        input_tokens=(least_input, most_input),
-        output_tokens=output,
-        usd=cost,
-        prompts=tuple(its.prompts),
-        logprobs=expected_logprobs.size(recipe, step, output),
+def loads_left(recipe: Recipe, rows: Mapping[str, tuple[int, int]]) -> dict[str, Load]:
+    """What each teacher is still to be asked, by the size of the first seeds' requests.
+
+    Args:
+        recipe: what is asked.
+        rows: step → how many rows of it the store has, and how many of these are open.
+
+    Raises:
+        BadInput: a seed or a template is wrong.
+    """
+    sums = {step.name: Asking(Prompter(recipe, step)) for step in recipe.steps}
+    for position, seed in enumerate(islice(read_seeds(recipe), SAMPLED)):
+        with telling_where(recipe, position):
+            for step in recipe.steps:
+                sums[step.name].add(recipe, step, seed)
+    root = recipe.readers(SEEDS)[0]
+    seeds = rows.get(root.name, (0, 0))[0] // root.samples
+    return by_teacher(_load_left(recipe, sized(recipe, step, sums), rows, seeds) for step in recipe.steps)
+
+
+def _load_left(
+    recipe: Recipe, sampled: StepEstimate, rows: Mapping[str, tuple[int, int]], seeds: int
+) -> tuple[str, Load]:
+    """A step's teacher and what it is still asked by the step, as a multiple of what a sample of its rows takes."""
+    stored, is_open = rows.get(sampled.name, (0, 0))
+    bounds = rows_of(recipe, recipe.by_name[sampled.name], seeds)
+    low, high = (max(is_open, bound - (stored - is_open)) for bound in bounds)
+    least, most = (
+        left * tokens // max(requests, 1)
+        for left, tokens, requests in zip((low, high), sampled.load.tokens, sampled.requests, strict=True)
     )
-
-
-def _rows(recipe: Recipe, step: Step, seeds: int) -> Range:
-    """How many requests a step makes, at least and at most."""
-    read = recipe.read_by(step)
-    if read == SEEDS:
-        return seeds * step.samples, seeds * step.samples
-    parent = recipe.by_name[read]
-    low, high = _rows(recipe, parent, seeds)
-    if recipe.competes(parent):  # one of each group goes on
-        competing = recipe.answered_by(parent).samples
-        low, high = low // competing, high // competing
-    if parent.kind == "expand":
-        least, most = new_seeds_at_least_and_most(recipe.demands(parent).output)
-        low, high = low * least, high * most
-    return int(low * LOW_ACCEPTED_SHARE) * step.samples, high * step.samples
+    return sampled.teacher, Load((low, high), (least, most))
 
 
 def _added(ranges: Sequence[tuple[N, N] | None]) -> tuple[N, N] | None:

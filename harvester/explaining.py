@@ -91,7 +91,8 @@ def _near(loc: tuple[int | str, ...], root: type[BaseModel]) -> str | None:
     *parents, name = [part for part in loc if isinstance(part, str)]
     known = {path.rsplit(".", 1)[-1]: path for path in _fields_under(root, parents)}
     beside = [path for path in known.values() if "." not in path]
-    if typo := difflib.get_close_matches(name.lower(), beside, n=1, cutoff=NEARER):
+    swapped = [path for path in beside if sorted(path) == sorted(name.lower())]  # its very letters
+    if typo := swapped or difflib.get_close_matches(name.lower(), beside, n=1, cutoff=NEARER):
         return typo[0]  # rather than a field of that very name that belongs elsewhere
     known |= {other: known[field] for other, field in OTHER_NAMES.items() if field in known}
     cutoff = NEARER if name.lower() in KEY_FIELDS else NEAR

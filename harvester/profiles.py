@@ -75,6 +75,11 @@ class BatchTerms:
     window: str = "24h"
     price: float = 1.0  # beside the usual one
 
+    @property
+    def window_hours(self) -> float:
+        """How long a batch may take."""
+        return float(self.window.removesuffix("h"))
+
 
 @cache
 def _data() -> dict[str, Any]:
@@ -109,10 +114,21 @@ def profile_of(host: str) -> Profile:
 
 def batch_terms(provider: str, host: str) -> BatchTerms:
     """What the Batch API of a profile's id or of a host takes; of an unknown one what the protocol says."""
+    entry = _batch_entry(provider, host)
+    return BatchTerms(**{name: value for name, value in entry.items() if name not in ("id", "hosts")})
+
+
+def has_batches(provider: str, host: str) -> bool:
+    """Whether a profile's id or a host is known to have a Batch API of OpenAI's protocol."""
+    return bool(_batch_entry(provider, host))
+
+
+def _batch_entry(provider: str, host: str) -> Mapping[str, Any]:
     for entry in _data()["batch"]:
         if entry.get("id") == provider or is_under(host.rstrip("."), entry.get("hosts", ())):
-            return BatchTerms(**{name: value for name, value in entry.items() if name not in ("id", "hosts")})
-    return BatchTerms()
+            found: Mapping[str, Any] = entry
+            return found
+    return {}
 
 
 def has_no_logprobs(model: str) -> bool:

@@ -32,7 +32,7 @@ templating calling
 prompting
 secret_forms seeds_in_common
 secrets_in_seeds
-limiter
+limiter modes
 circuit
 adapting
 budget
@@ -41,6 +41,8 @@ teachers
 store
 judging auditing tracing
 planning flowing foreseeing expected_logprobs
+step_estimates
+estimating
 catching_up
 progress feeding interrupting
 noticing
@@ -56,7 +58,7 @@ balance
 exporting
 curating
 diffing
-estimating status starting known
+status starting known
 watching
 metrics
 metrics_server

@@ -18,6 +18,7 @@ def check(result: dict[str, Any]) -> str:
         f"input tokens: {low_high(result['input_tokens'])}; output tokens: {low_high(result['output_tokens'])}",
         f"USD: {low_high(result['usd'])}",
     ]
+    lines += [_mode(one) for one in result["modes"] if one["why"] or one["mode"] != "online"]
     lines += [_logprobs_size(step["logprobs"], several=len(steps) > 1) for step in steps if step["logprobs"]]
     for name, binding in result["terms"].items():
         of = f" of {name}" if len(result["terms"]) > 1 else ""
@@ -26,6 +27,14 @@ def check(result: dict[str, Any]) -> str:
     lines += [f"secret: {one['file']}: {one['unit']} {one['line']}: {one['kind']}" for one in result["secrets"]]
     lines += [f"{WARNING}: {warning}" for warning in result["warnings"]]
     return "\n".join(lines)
+
+
+def _mode(its: dict[str, Any]) -> str:
+    """How a teacher is asked, where that is not simply one by one."""
+    how = "in batches" if its["mode"] == "batch" else "online"
+    auto = f" (auto: {its['why']})" if its["why"] else ""
+    share = f"; {its['price_share']:g} of the usual price, USD {low_high(its['usd'])}" if its["mode"] == "batch" else ""
+    return f"{its['teacher']} is asked {how}{auto}{share}"
 
 
 def _logprobs_size(size: dict[str, Any], *, several: bool) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -54,6 +54,14 @@ class Sampling(Model):
     repeat_penalty: float | None = Field(default=None, gt=0)
 
 
+class Batches(Model):
+    """When a teacher is asked in batches, and what becomes of one that never ends."""
+
+    auto_hours: float = Field(default=4, gt=0, le=10**6, description="`mode: auto` asks online what takes no longer")
+    requeue_online: bool = Field(default=False, description="ask online what a batch past its window left unanswered")
+    grace_hours: float = Field(default=2, ge=0, le=10**6, description="so long after its window it is waited for")
+
+
 class Teacher(Model):
     """One teacher model behind an OpenAI-compatible API, or `embedded`."""
 
@@ -71,6 +79,8 @@ class Teacher(Model):
     budget_usd: Annotated[Decimal, MONEY] | None = Field(default=None, description="what it may cost the store in all")
     strict: bool = Field(default=False, description="stop when a reply names another model than the one asked")
     stream: bool | None = Field(default=None, description="ask for streamed replies; by default as the provider needs")
+    mode: Literal["online", "batch", "auto"] = Field(default="online", description="one by one, or by the Batch API")
+    batch: Batches = Batches()
 
     @field_validator("limits")
     @classmethod
@@ -114,6 +124,12 @@ class Teacher(Model):
     def _reachable_address(self) -> "Teacher":
         if self.base_url != EMBEDDED:
             check_url(self.base_url, local=self.local)
+        return self
+
+    @model_validator(mode="after")
+    def _may_have_batches(self) -> "Teacher":
+        if self.embedded and self.mode == "batch":
+            raise ValueError("mode: the embedded teacher has no Batch API; remove it")
         return self
 
     @model_validator(mode="after")

@@ -24,6 +24,8 @@ def problem(folder: Any) -> str:
         ("rpn", 5, "did you mean limits.requests_per_minute?"),
         ("rpm", 5, "did you mean limits.requests_per_minute?"),
         ("modle", "x", "did you mean model?"),
+        ("mod", "batch", "did you mean mode?"),
+        ("auto_hours", 4, "did you mean batch.auto_hours?"),
         ("temprature", 1, "did you mean sampling.temperature?"),
         ("zzzzzz", 1, "remove it"),
         ("api_key", "sk-secret", "variable's name into api_key_env"),
