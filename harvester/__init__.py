@@ -7,7 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harvester.collecting import Options, Progress, collect
+    from harvester.batching.dispatch import collect
+    from harvester.collecting import Options, Progress
     from harvester.estimating import Estimate, estimate
     from harvester.exporting import Exported, export
     from harvester.questions import ask
@@ -44,7 +45,7 @@ _HOME = {
     "Step": "harvester.recipe",
     "Teacher": "harvester.recipe",
     "ask": "harvester.questions",
-    "collect": "harvester.collecting",
+    "collect": "harvester.batching.dispatch",
     "estimate": "harvester.estimating",
     "export": "harvester.exporting",
 }

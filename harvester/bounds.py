@@ -1,7 +1,8 @@
-"""What bounds a run: the limits and sums that its recipe and options state."""
+"""What bounds a run: the limits and sums that its recipe and options state, and what of its plan it asks."""
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harvester.adapting import FIRST_CONCURRENCY, Adapter, Told
 from harvester.budget import Cap
@@ -10,7 +11,27 @@ from harvester.pricing import NUSD
 from harvester.progress import Options
 from harvester.recipe import Recipe, Teacher
 from harvester.saying import Say
-from harvester.store import StoreWriter, batches
+from harvester.store import StoreWriter, batches, pending
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a plan a run asks where batches take the rest, and what the same call did before it."""
+
+    online: frozenset[str]  # teachers who are asked everything
+    left_over: frozenset[str]  # teachers who are asked only what batches left over
+    spent_nusd: int = 0  # before this run, of `budget.run_usd`
+
+    def count_open(self, store: StoreWriter, plan_id: int) -> int:
+        """How many requests there are to ask."""
+
+        def count(teacher: str, *, of_batches: bool | None) -> int:
+            return store.apply_with(
+                [], lambda its: pending.count_of_teacher(its, plan_id, teacher, of_batches=of_batches)
+            )
+
+        everything = sum(count(teacher, of_batches=None) for teacher in self.online)
+        return everything + sum(count(teacher, of_batches=True) for teacher in self.left_over)
 
 
 def pacing(teacher: Teacher, say: Say) -> tuple[Limiter, Adapter]:
@@ -34,14 +55,14 @@ def reserved_nusd(store: StoreWriter, teacher: str | None = None) -> int:
     return store.apply_with([], lambda connection: batches.reserved_nusd(connection, teacher))
 
 
-def caps(recipe: Recipe, options: Options, store: StoreWriter) -> Iterator[Cap]:
-    """Every sum that the run must not pass, whatever teacher it is spent on."""
+def caps(recipe: Recipe, options: Options, store: StoreWriter, run_nusd: int = 0) -> Iterator[Cap]:
+    """Every sum that the run must not pass, whatever teacher it is spent on; `run_nusd` of it are gone already."""
     budget = recipe.budget
     in_all = budget.usd if budget and options.budget_usd is None else options.budget_usd
     if in_all is not None:
         yield Cap("budget.usd or --budget", int(in_all * NUSD), store.spent_nusd() + reserved_nusd(store))
     if budget and budget.run_usd is not None:
-        yield Cap("budget.run_usd", int(budget.run_usd * NUSD))
+        yield Cap("budget.run_usd", int(budget.run_usd * NUSD), run_nusd)
 
 
 def own_cap(name: str, teacher: Teacher, store: StoreWriter) -> list[Cap]:

@@ -13,6 +13,7 @@ from harvester.errors import BadInput, StoreUnusable
 from harvester.flowing import Flow, leads_on
 from harvester.foreseeing import require_student_fits
 from harvester.judging import Rules
+from harvester.modes import how_to_take_in
 from harvester.planning import ensure_plan
 from harvester.pricing import FREE, Price
 from harvester.progress import Options, Progress
@@ -139,7 +140,8 @@ async def ran(
     options = options or Options()
     with prepared(recipe, store, options, plan) as (writer, flow, bindings):
         if waiting := waiting_in_batches(writer, flow.plan_id):
-            options.tell(f"{count_of(waiting, 'request')} left alone: in batches, which `--batch` goes on with")
+            left = f"{count_of(waiting, 'request')} left alone: in batches, which go on"
+            options.tell(f"{left}; take them in with: {how_to_take_in(recipe)}")
         run = Run(flow, writer, bindings, options)
         try:
             await run.ask_everything()

@@ -35,8 +35,13 @@ class Feeder:
         teacher: str,
         allowance: Allowance,
         on_empty: Callable[[], None],
+        left_over: bool = False,
     ) -> None:
-        """A feeder of the requests that the plan asks of this teacher; tells when the store has been read."""
+        """A feeder of the requests that the plan asks of this teacher; tells when the store has been read.
+
+        With `left_over`, of what batches left over alone.
+        """
+        self._of_batches = True if left_over else None
         self.on_empty = on_empty
         self._store, self._journal = store, journal
         self._plan_id, self._teacher, self._allowance = plan_id, teacher, allowance
@@ -147,7 +152,12 @@ class Feeder:
         batch = await asyncio.get_running_loop().run_in_executor(
             self._journal.thread,
             lambda: self._store.pending(
-                self._plan_id, after=after, limit=size, teacher=self._teacher, held_out=self._held_out
+                self._plan_id,
+                after=after,
+                limit=size,
+                teacher=self._teacher,
+                held_out=self._held_out,
+                of_batches=self._of_batches,
             ),
         )
         known |= self._came_meanwhile

@@ -49,8 +49,10 @@ class Surroundings:
 class Lane:
     """Asks one teacher what a plan asks of it."""
 
-    def __init__(self, name: str, teacher: Teacher, teacher_id: int, around: Surroundings) -> None:
-        """A lane; it asks once it is `connected`."""
+    def __init__(
+        self, name: str, teacher: Teacher, teacher_id: int, around: Surroundings, *, left_over: bool = False
+    ) -> None:
+        """A lane; it asks once it is `connected`. With `left_over`, it asks only what batches left over."""
         self.name, self.teacher, self._teacher_id, self._around = name, teacher, teacher_id, around
         self._price: Price = teacher.known_price or FREE
         self.limiter: Limiter
@@ -64,6 +66,7 @@ class Lane:
             teacher=name,
             allowance=around.allowance,
             on_empty=around.rested,
+            left_over=left_over,
         )
         self._asker: Asker | None = None
         self._group: asyncio.TaskGroup | None = None

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from harvester.pricing import Price
 from harvester.profiles import BatchTerms, batch_terms, has_batches
 from harvester.recipe import Recipe, Teacher
 
 Mode = Literal["online", "batch"]
+ONLINE: Final = "online"
+BATCH: Final = "batch"
 Range = tuple[int, int]
 
 
@@ -23,6 +25,12 @@ class Load:
     def __add__(self, other: "Load") -> "Load":
         """Both together."""
         return Load(_sum(self.requests, other.requests), _sum(self.tokens, other.tokens))
+
+    def at_most(self, requests: int) -> "Load":
+        """So many of them at most."""
+        least, most = (min(1.0, requests / max(one, 1)) for one in self.requests)
+        (few, many), (short, long) = self.requests, self.tokens
+        return Load((min(few, requests), min(many, requests)), (int(short * least), int(long * most)))
 
 
 def _sum(one: Range, other: Range) -> Range:
@@ -99,6 +107,16 @@ def hours(teacher: Teacher, load: Load) -> tuple[float, float] | None:
 def any_batches(recipe: Recipe, override: Mode | None) -> bool:
     """Whether any teacher may be asked in batches."""
     return any((override or teacher.mode) != "online" for teacher in recipe.asked_teachers.values())
+
+
+def how_to_take_in(recipe: Recipe) -> str:
+    """What to run to go on with batches, for messages."""
+    return recipe.how_to_collect + ("" if any_batches(recipe, None) else " --batch")
+
+
+def any_auto(recipe: Recipe) -> bool:
+    """Whether any teacher's mode is to be chosen."""
+    return any(teacher.mode == "auto" for teacher in recipe.asked_teachers.values())
 
 
 def terms_of(teacher: Teacher) -> BatchTerms:

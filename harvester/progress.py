@@ -1,8 +1,10 @@
 """How a run is told what to do, and how it tells how far it is."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from harvester.records import Json
 from harvester.saying import NOTE
@@ -65,6 +67,32 @@ class Progress:
     steps: dict[str, int] = field(default_factory=dict)  # rows answered in this run
     finish_reasons: dict[str, int] = field(default_factory=dict)  # → answers
     budgets: dict[str, BudgetProgress] = field(default_factory=dict)  # by the field that states it
+
+
+TOGETHER = ("sent", "answered", "failed", "accepted", "lacking_logprobs", "seconds")
+BY_KIND = ("reasons", "other_models", "steps", "finish_reasons")
+OF_TEACHERS = ("sent", "answered", "throttled", "broken", "failed", "input_tokens", "output_tokens", "spent_usd")
+
+
+def together(before: Progress, now: Progress) -> Progress:
+    """What a run did and others before it, of the same call; what is so at the moment is as the later one says."""
+    sums: dict[str, Any] = {name: getattr(before, name) + getattr(now, name) for name in TOGETHER}
+    for name in BY_KIND:
+        sums[name] = dict(Counter(getattr(before, name)) + Counter(getattr(now, name)))
+    return replace(
+        now,
+        to_ask=before.answered + before.failed + now.to_ask,
+        maybe_asked_again=before.maybe_asked_again + now.maybe_asked_again,
+        teachers=before.teachers | {name: _added(before.teachers.get(name), its) for name, its in now.teachers.items()},
+        budgets=before.budgets | now.budgets,
+        **sums,
+    )
+
+
+def _added(before: TeacherProgress | None, now: TeacherProgress) -> TeacherProgress:
+    if before is None:
+        return now
+    return replace(now, **{name: getattr(before, name) + getattr(now, name) for name in OF_TEACHERS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harvester.bounds import caps
+from harvester.bounds import Part, caps
 from harvester.budget import Budget
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
 from harvester.feeding import Allowance
@@ -39,7 +39,14 @@ class Binding:
 class Run:
     """One run over one plan."""
 
-    def __init__(self, flow: Flow, store: StoreWriter, bindings: Mapping[str, Binding], options: Options) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        store: StoreWriter,
+        bindings: Mapping[str, Binding],
+        options: Options,
+        part: Part | None = None,
+    ) -> None:
         """Begin this run in the store.
 
         Args:
@@ -47,15 +54,18 @@ class Run:
             store: has the plan.
             bindings: of every teacher that is asked, by name.
             options: limit, budget and progress.
+            part: what it asks of the plan, where the same call has begun others before it; None: everything.
         """
         recipe, plan_id = flow.recipe, flow.plan_id
         self._recipe, self._store, self._plan_id, self._options = recipe, store, plan_id, options
         self._bindings = bindings
         again = store.uncertain(recipe.name)
-        prices = {name: _price(teacher) for name, teacher in recipe.asked_teachers.items()}
-        self._id = store.begin_run(plan_id, recipe.name, prices, retry_failed=options.retry_failed)
-        self.progress = Progress(recipe.name, min(store.count_pending(plan_id), _most(options)), again)
-        self._budget = Budget(store.spent_nusd(), list(caps(recipe, options, store)))
+        prices = {name: stated_price(teacher) for name, teacher in recipe.asked_teachers.items()}
+        self._id = store.begin_run(plan_id, recipe.name, prices, retry_failed=options.retry_failed, reopen=part is None)
+        is_open = part.count_open(store, plan_id) if part else store.count_pending(plan_id)
+        self.progress = Progress(recipe.name, min(is_open, _most(options)), again)
+        self._part = part or Part(frozenset(recipe.asked_teachers), frozenset())
+        self._budget = Budget(store.spent_nusd(), list(caps(recipe, options, store, self._part.spent_nusd)))
         self._allowance = Allowance(_most(options), self._may_begin)
         reader = StoreReader(store.engine, store.path)
         counting = options.accept is not None
@@ -63,7 +73,8 @@ class Run:
         if counting:
             store.apply_with([], following.recount)
         self._journal = Journal(store, following, self._take, self._look_whether_all_is_done, self._stop)
-        self._lanes = {name: self._lane(name, teacher) for name, teacher in recipe.asked_teachers.items()}
+        asked = self._part.online | self._part.left_over
+        self._lanes = {name: self._lane(name, its) for name, its in recipe.asked_teachers.items() if name in asked}
         if self._enough:
             self.progress.to_ask = min(store.count_pending(plan_id, held_out=True), _most(options))
             self._keep_held_out()
@@ -88,7 +99,13 @@ class Run:
             stop=self._stop,
             rested=self._look_whether_all_is_done,
         )
-        return Lane(name, teacher, _teacher_id(name, teacher, self._store, self._bindings[name].terms), around)
+        teacher_id = _teacher_id(name, teacher, self._store, self._bindings[name].terms)
+        return Lane(name, teacher, teacher_id, around, left_over=name in self._part.left_over)
+
+    @property
+    def handed_out(self) -> int:
+        """How many requests it began with."""
+        return _most(self._options) - self._allowance.left
 
     async def ask_everything(self) -> None:
         """Ask every open request and what follows from it, up to the limit; its end is written down however it comes.
@@ -177,6 +194,7 @@ class Run:
         if self._enough:
             self._keep_held_out()
             following = [pending for pending in following if pending.held_out]
+        following = [pending for pending in following if pending.teacher in self._part.online]
         to_ask = self.progress.to_ask + len(following)
         self.progress.to_ask = min(to_ask, _most(self._options))
         for name, lane in self._lanes.items():
@@ -259,7 +277,8 @@ def _most(options: Options) -> int:
     return 2**63 if options.limit is None else options.limit
 
 
-def _price(teacher: Teacher) -> Json:
+def stated_price(teacher: Teacher) -> Json:
+    """What the recipe states, as the store keeps it."""
     return teacher.price and teacher.price.model_dump(mode="json")
 
 
@@ -269,7 +288,7 @@ def _teacher_id(name: str, teacher: Teacher, store: StoreWriter, binding: Terms)
         provider=teacher.profile.id,
         identity=teacher_identity(teacher),
         terms=asdict(binding),
-        price=_price(teacher),
+        price=stated_price(teacher),
     )
 
 

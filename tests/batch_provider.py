@@ -1,5 +1,6 @@
 """A Batch API's stand-in over real HTTP: files and batches by the OpenAI protocol, with faults to order."""
 
+import asyncio
 import json
 import random
 import threading
@@ -59,6 +60,7 @@ class BatchProvider:
     answer: Callable[[dict[str, Any]], str] = lambda body: "answer to " + last_line(body)
     line: Callable[[str, dict[str, Any]], Line | None] = lambda _id, _body: None  # a line of the test's own
     looks_until_done: int = 1  # GETs of a batch that say it is not done yet
+    looks_until_cancelled: int = 0  # the same after a cancel
     ends: str = "completed"  # or failed, expired, cancelled
     done_share: float = 1.0  # of the requests, where it expires or is cancelled
     hide_failures: bool = False  # counts say that nothing failed
@@ -68,6 +70,7 @@ class BatchProvider:
     refuse: Callable[[str, int], Refusal | None] = lambda _call, _number: None  # (method and path's kind, from 1 on)
     cut: Callable[[str, int], bool] = lambda _call, _number: False  # close the connection when the call was done
     keep_metadata: bool = True
+    delay_s: float = 0.0  # of answers that are asked for one by one
     page: int = 100
     seed: int = 0
     shuffle: bool = True
@@ -134,8 +137,9 @@ class BatchProvider:
         made.looks += 1
         if made.status in ("validating", "in_progress", "cancelling"):
             made.status = "in_progress" if made.status == "validating" else made.status
-            if made.looks > self.looks_until_done:
-                self._finish(made, "cancelled" if made.status == "cancelling" else self.ends)
+            cancelling = made.status == "cancelling"
+            if made.looks > (self.looks_until_cancelled if cancelling else self.looks_until_done):
+                self._finish(made, "cancelled" if cancelling else self.ends)
         return web.json_response(self._shown(made))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
@@ -143,13 +147,14 @@ class BatchProvider:
         if made is None:
             return _refused(404, "no such batch")
         if made.status in ("validating", "in_progress"):
-            made.status = "cancelling"
+            made.status, made.looks = "cancelling", 0
         return web.json_response(self._shown(made))
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """The other door of the same provider: one request at a time."""
         body = await request.json()
         self.asked_online.append(body)
+        await asyncio.sleep(self.delay_s)
         return web.Response(body=completion(self.answer(body)), content_type="application/json")
 
     # --- inside

@@ -14,6 +14,7 @@ from harvester.batching import told
 from harvester.batching.guarded import Guarded
 from harvester.batching.told import Told
 from harvester.errors import TeacherUnusable
+from harvester.profiles import replied_at
 from harvester.recipe import Teacher
 from harvester.records import printable
 from harvester.retry import FIRST_BACKOFF_S, MAX_BACKOFF_S, RETRIED_STATUSES, GiveUp, Received, Retry, decide
@@ -128,7 +129,8 @@ class BatchAPI:
         """
 
         async def attempt() -> Told:
-            return told.read(await self._sdk.batches.retrieve(batch_id))
+            reply = await self._sdk.batches.with_raw_response.retrieve(batch_id)
+            return told.read(reply.parse(), replied_at(reply.headers))
 
         return await self._call(attempt)
 

@@ -8,6 +8,7 @@ from harvester.batching.api import connected
 from harvester.batching.looking import named, one
 from harvester.collecting import existing_store
 from harvester.errors import BadInput
+from harvester.modes import how_to_take_in
 from harvester.recipe import Recipe
 from harvester.store import StoreWriter, batches
 from harvester.store.batches import Batch
@@ -28,7 +29,7 @@ async def cancel(recipe: Recipe, store: Path | None, name: str) -> dict[str, Any
     with StoreWriter.open(path) as writer:
         batch = _live(writer, recipe, name)
         if batch.batch_id is None:
-            raise BadInput(f"batch {name}: it is not known whether it was made; run: {recipe.how_to_collect} --batch")
+            raise BadInput(f"batch {name}: it is not known whether it was made; run: {how_to_take_in(recipe)}")
         teacher, where = recipe.asked_teachers[batch.teacher], recipe.where_teacher(batch.teacher)
         trusting.require(teacher, where=where)
         access = openai_compat.access(teacher, where=str(recipe.path))

@@ -27,8 +27,17 @@ class Guarded(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its reply's body ends in BodyTooLarge where it does not end before."""
         named = {name: value for name, value in request.headers.items() if name in SENT}
-        request.headers = httpx.Headers({**named, "user-agent": "harvester"})
-        reply = await self._inner.handle_async_request(request)
+        # The SDK reads of its own request, later, what it asked of itself in headers: they stay there.
+        sent = httpx.Request(
+            request.method,
+            request.url,
+            headers={**named, "user-agent": "harvester"},
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        if isinstance(request.stream, httpx.ByteStream):
+            sent.read()  # so that it goes as a whole, not in chunks
+        reply = await self._inner.handle_async_request(sent)
         stream = cast("httpx.AsyncByteStream", reply.stream)  # an asynchronous transport's
         is_file = request.method == "GET" and request.url.path.endswith("/content") and reply.is_success
         most = MOST_FILE_BYTES if is_file else MOST_BYTES

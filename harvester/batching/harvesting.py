@@ -82,6 +82,6 @@ class Harvester:
 
         def end(connection: Connection) -> None:
             batches.set_aside(connection, ended.batch.id, harvest.strays)
-            batches.end(connection, ended.batch.id, harvest.result)
+            batches.end(connection, ended.batch.id, harvest.result, leaves_over=ended.leaves_over)
 
         self.store.apply_with(lost, end)

@@ -71,12 +71,19 @@ class Sender:
 
     def _lines(self, to: Addressee) -> Iterator[tuple[Pending, bytes]]:
         after = 0
-        while page := self._store.pending(self._plan_id, after=after, limit=READ_AT_ONCE, teacher=to.name):
+        while page := self._open(to, after=after, limit=READ_AT_ONCE):
             after = page[-1].request_id
             ids = [pending.request_id for pending in page]
             keys = self._store.apply_with([], lambda connection: batches.keys(connection, ids))  # noqa: B023 - at once
             for pending in page:
                 yield pending, request_line(keys[pending.request_id], pending.body)
+
+    def has_open(self, to: Addressee) -> bool:
+        """Whether there is anything that a batch could ask."""
+        return bool(self._open(to, after=0, limit=1))
+
+    def _open(self, to: Addressee, *, after: int, limit: int) -> list[Pending]:
+        return self._store.pending(self._plan_id, after=after, limit=limit, teacher=to.name, of_batches=False)
 
     def _batch(self, number: int) -> Batch:
         live = self._store.apply_with([], lambda connection: batches.live(connection, self._recipe))

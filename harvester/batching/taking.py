@@ -39,13 +39,14 @@ class Harvest:
     missing: int = 0
     lost_nusd: int = 0
     quarantined: int = 0
+    requeued: int = 0  # of a batch that was given up: asked one by one from now on
     strays: list[Stray] = field(default_factory=list)
     stops: str | None = None  # why a strict teacher is asked no further
 
     @property
     def result(self) -> Json:
         """As the store keeps it."""
-        return {name: getattr(self, name) for name in ("answered", "failed", "missing", "quarantined")}
+        return {name: getattr(self, name) for name in ("answered", "failed", "missing", "quarantined", "requeued")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Ended:
     batch: Batch
     told: Told
     of: Addressee
+    leaves_over: bool = False  # what it did not answer is asked one by one
 
 
 class Taking:
@@ -72,7 +74,7 @@ class Taking:
     ) -> None:
         """By a journal that runs, as a run of its own; `reader` is of the same store, and `progress` counts."""
         self._reader, self._journal, self._run_id = reader, journal, run_id
-        self._batch, self._told, self._of = ended.batch, ended.told, ended.of
+        self._batch, self._told, self._of, self._leaves_over = ended.batch, ended.told, ended.of, ended.leaves_over
         self._progress, self._say = progress, say
         self._harvest = Harvest()
         self._kept_bytes = 0  # of the lines that are set aside
@@ -143,6 +145,9 @@ class Taking:
         self._harvest.stops = self._harvest.stops or stops
 
     def _fail(self, member: Member, why: Failed) -> None:
+        if self._leaves_over and why.again:
+            self._harvest.requeued += 1
+            return
         self._harvest.failed += 1
         self._unanswered(member, why.reason, again=why.again)
 
@@ -177,6 +182,9 @@ class Taking:
     def _miss(self, member: Member) -> None:
         told, status = self._told, self._told.status
         reason = f"batch {status}: {told.problem}" if told.problem else f"batch {status} without an answer to it"
+        if self._leaves_over:
+            self._harvest.requeued += 1
+            return
         self._harvest.missing += 1
         self._unanswered(member, reason, again=True)
 

@@ -1,6 +1,7 @@
 """What a provider says of a batch."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from harvester.records import printable
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 3
 
-ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+EXPIRED, CANCELLING, CANCELLED = "expired", "cancelling", "cancelled"
+ENDED = frozenset({"completed", "failed", EXPIRED, CANCELLED})
 """States of a batch in which nothing more is done for it."""
 
 
@@ -26,6 +28,7 @@ class Told:
     completed: int = 0
     failed: int = 0
     problem: str = ""  # why it failed as a whole
+    age_hours: float | None = None  # by the provider's own clock; None: it does not say
 
 
 def identified(made: Any) -> str:
@@ -40,8 +43,12 @@ def identified(made: Any) -> str:
     return identity
 
 
-def read(batch: "Batch") -> Told:
+def read(batch: "Batch", now: datetime | None = None) -> Told:
     """What an answer says; whatever it lacks is left at nothing.
+
+    Args:
+        batch: the answer.
+        now: when it was given, by the clock of who gave it.
 
     Raises:
         ValueError: it is no batch.
@@ -60,7 +67,14 @@ def read(batch: "Batch") -> Told:
         completed=_count(counts and counts.completed),
         failed=_count(counts and counts.failed),
         problem="; ".join(filter(None, problems[:MOST_PROBLEMS])),
+        age_hours=_age_hours(batch.created_at, now),
     )
+
+
+def _age_hours(created_at: Any, now: datetime | None) -> float | None:
+    if now is None or not isinstance(created_at, int) or created_at <= 0:
+        return None
+    return (now.timestamp() - created_at) / 3600
 
 
 def _count(said: Any) -> int:

@@ -29,4 +29,8 @@ class Patience:
         """A batch's look was in vain."""
         self.silent[batch] = self.silent.get(batch, 0) + 1
         if self.silent[batch] >= MOST_SILENT:
-            self.given_up[batch] = why
+            self.give_up(batch, why)
+
+    def give_up(self, batch: int, why: str) -> None:
+        """Leave a batch for another run."""
+        self.given_up[batch] = why

@@ -23,7 +23,7 @@ MOST_SHOWN = 200
 
 @click.group(epilog="Example: harvester batch list runs/orders")
 def batch() -> None:
-    """Batches that `collect --batch` made: list them, look at one, cancel one."""
+    """Batches that `collect` made: list them, look at one, cancel one."""
 
 
 @batch.command("list", epilog="Example: harvester batch list runs/orders --json")
@@ -63,22 +63,26 @@ def show_(batch_id: str, recipe: Path | None, store: Path | None, as_json: bool)
 @trust_option
 @as_json
 def cancel(batch_id: str, forget: bool, recipe: Path | None, store: Path | None, as_json: bool) -> None:
-    """Have the provider cancel batch ID; `collect --batch` then takes in what was done by then."""
+    """Have the provider cancel batch ID; the next `collect` takes in what was done by then."""
     import asyncio
 
     from harvester.batching.cancelling import cancel as ask
     from harvester.batching.cancelling import forget as give_up
+    from harvester.modes import how_to_take_in
 
     loaded = load(recipe or only_recipe())
     found = give_up(loaded, store, batch_id) if forget else asyncio.run(ask(loaded, store, batch_id))
     if not forget:
-        say(f"take in what was done with: {loaded.how_to_collect} --batch")
+        say(f"take in what was done with: {how_to_take_in(loaded)}")
     show(found, as_json=as_json, text=_line)
 
 
 def _line(found: dict[str, Any]) -> str:
+    from harvester.store.batches import GIVEN_UP
+
     state = "ended" if found["ended_at"] else "waiting"
-    parts = [f"{value} {name}" for name, value in (found["result"] or {}).items() if value]
+    became = (found["result"] or {}).items()
+    parts = ["given up" if name == GIVEN_UP else f"{value} {name}" for name, value in became if value]
     said = f"{state} ({found['status'] or 'not sent yet'})"
     return (
         f"{found['batch']}  {found['teacher']}  {said}  {', '.join([count_of(found['requests'], 'request'), *parts])}"

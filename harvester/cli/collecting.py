@@ -16,7 +16,8 @@ from harvester.errors import BadInput, HarvesterError, StoppedEarly
 
 if TYPE_CHECKING:
     from harvester.cli.event_log import EventLog
-    from harvester.collecting import Options, Progress
+    from harvester.collecting import Progress
+    from harvester.modes import Mode
     from harvester.recipe import Recipe, Teacher
 
 SHOWN_REASONS = 5
@@ -30,8 +31,9 @@ MOST_USD = 10**9
 @click.option(
     "--accept", metavar="N", type=click.IntRange(min=1), help="With N rows of train accepted, ask dev and test only."
 )
-@click.option("--batch", is_flag=True, help="In files through the provider's Batch API: cheaper, within a day.")
-@click.option("--no-wait", is_flag=True, help="With --batch: send, take in what is done, and do not wait for the rest.")
+@click.option("--batch", is_flag=True, help="Ask all in files by the provider's Batch API: cheaper, within a day.")
+@click.option("--online", is_flag=True, help="Ask all one by one, whatever `mode` RECIPE states.")
+@click.option("--no-wait", is_flag=True, help="With batches: send, take in what is done, and do not wait for the rest.")
 @click.option("--budget", metavar="USD", help="Stop before the store has cost more than this.")
 @click.option("--retry-failed", is_flag=True, help="Ask also what was refused for good before.")
 @click.option("--trust", metavar="HOST", multiple=True, help="Let HOST have the key that RECIPE names for it; kept.")
@@ -51,6 +53,7 @@ def collect(
     limit: int | None,
     accept: int | None,
     batch: bool,
+    online: bool,
     no_wait: bool,
     budget: str | None,
     retry_failed: bool,
@@ -61,24 +64,26 @@ def collect(
     as_json: bool,
 ) -> None:
     """Ask the teacher what RECIPE plans and the store does not know; run again to go on."""
+    import asyncio
+
+    from harvester.batching.dispatch import collect as run
     from harvester.cli.event_log import EventLog, logging_to_the_end
     from harvester.cli.observing import observing
     from harvester.collecting import Options
 
     log = EventLog() if log_json else None
     with logging_to_the_end(log):
-        if no_wait and not batch:
-            raise BadInput("--no-wait: goes with --batch only")
         loaded = load(recipe)
+        mode = _mode(loaded, batch=batch, online=online, no_wait=no_wait)
         budget_usd = _money(budget)
-        _ask_a_person(loaded, trust, confirmed=yes or budget_usd is not None)
+        _ask_a_person(loaded, trust, mode, confirmed=yes or budget_usd is not None)
         with _telling_of_a_stop(log, as_json=as_json), observing(loaded.name, log, metrics) as observers:
             options = Options(
                 limit=limit, accept=accept, budget_usd=budget_usd, retry_failed=retry_failed,
                 report=observers.report, report_every_s=observers.report_every_s,
                 say=observers.say, log=observers.log,
             )  # fmt: skip
-            progress = _run(loaded, store, options, batch=batch, wait=not no_wait)
+            progress = asyncio.run(run(loaded, store, options, mode=mode, wait=not no_wait))
         result = asdict(progress) | _ending(loaded, store, progress, accept)
         if log:
             log.ended(result["ended"], 0, progress)
@@ -102,7 +107,23 @@ def _telling_of_a_stop(log: "EventLog | None", *, as_json: bool) -> Iterator[Non
         raise
 
 
-def _ask_a_person(recipe: "Recipe", trusted: Sequence[str], *, confirmed: bool) -> None:
+def _mode(recipe: "Recipe", *, batch: bool, online: bool, no_wait: bool) -> "Mode | None":
+    """How everybody is asked, whatever the recipe says; None where the recipe says it.
+
+    Raises:
+        BadInput: the options contradict each other, or the recipe.
+    """
+    from harvester.modes import BATCH, ONLINE, any_batches
+
+    if batch and online:
+        raise BadInput("--batch, --online: name one of them, or none to do as the recipe says")
+    mode: Mode | None = BATCH if batch else ONLINE if online else None
+    if no_wait and not any_batches(recipe, mode):
+        raise BadInput("--no-wait: goes with batches only: add --batch, or state mode: batch in the recipe")
+    return mode
+
+
+def _ask_a_person(recipe: "Recipe", trusted: Sequence[str], mode: "Mode | None", *, confirmed: bool) -> None:
     """Who gets a key, and money without a bound: questions that are asked before anything is.
 
     Raises:
@@ -118,20 +139,7 @@ def _ask_a_person(recipe: "Recipe", trusted: Sequence[str], *, confirmed: bool) 
     for name, teacher in recipe.asked_teachers.items():
         trusting.require(teacher, where=recipe.where_teacher(name), trusted_now=trusted, ask=ask)
     if not confirmed:
-        _confirm_cost(recipe)
-
-
-def _run(recipe: "Recipe", store: Path | None, options: "Options", *, batch: bool, wait: bool) -> "Progress":
-    """Collect, one way or the other."""
-    import asyncio
-
-    if not batch:
-        from harvester.collecting import collect as run
-
-        return asyncio.run(run(recipe, store, options))
-    from harvester.batching.collecting import collect_in_batches
-
-    return asyncio.run(collect_in_batches(recipe, store, options, wait=wait)).progress
+        _confirm_cost(recipe, mode)
 
 
 def _ending(recipe: "Recipe", store: Path | None, progress: "Progress", accept: int | None) -> dict[str, Any]:
@@ -156,7 +164,7 @@ def _say_what_went_wrong(progress: "Progress") -> None:
         say(f"{count} failed: {reason}")
 
 
-def _confirm_cost(recipe: "Recipe") -> None:
+def _confirm_cost(recipe: "Recipe", mode: "Mode | None") -> None:
     """Ask a person before money is spent without a bound; off a terminal nobody is there to answer.
 
     Raises:
@@ -169,7 +177,7 @@ def _confirm_cost(recipe: "Recipe") -> None:
     from harvester.estimating import estimate
 
     require_terms(recipe)
-    expected = estimate(recipe)
+    expected = estimate(recipe, mode)
     say(
         f"{recipe.name}: {expected.requests:,} requests in all, USD {texts.low_high(expected.usd)},"
         f" what is stored already included; no budget is stated (budget.usd, --budget)"

@@ -30,7 +30,7 @@ def ended(result: dict[str, Any], limit: int | None) -> str:
     """Why a collecting run ended that nothing stopped, and what it left."""
     why = {
         "accept": "enough rows are accepted",
-        "batch": f"{count_of(result['waiting_in_batches'], 'request')} in batches, which `collect --batch` takes in",
+        "batch": f"{count_of(result['waiting_in_batches'], 'request')} in batches; run the same again to take them in",
         "limit": f"stopped at --limit {limit}",
         "done": "all is asked",
     }

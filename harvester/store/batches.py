@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, exists, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from harvester.records import Json
@@ -20,6 +20,8 @@ from harvester.store.plans import as_text
 from harvester.store.schema import ANSWERED, PENDING, batched, batches, quarantined, requests
 
 LIVE = batches.c.ended_at.is_(None)
+GIVEN_UP = "given_up"
+"""In the result of a batch without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Batch:
         """What a person calls it: the provider's id, or the beginning of our token where there is none yet."""
         return self.batch_id or self.token[:8]
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it was cancelled, or is to be, because it would never end."""
+        return bool((self.result or {}).get(GIVEN_UP))
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -94,10 +101,28 @@ def note(connection: Connection, batch: int, **said: str | None) -> None:
     connection.execute(update(batches).where(batches.c.id == batch).values(**said))
 
 
-def end(connection: Connection, batch: int, result: Json) -> None:
-    """Nothing more comes of a batch: what of its requests has no answer is open to everybody."""
+def end(connection: Connection, batch: int, result: Json, *, leaves_over: bool = False) -> None:
+    """Nothing more comes of a batch: what of its requests has no answer is open.
+
+    With `leaves_over`, what is open of it now stays known as left over: it goes into no other batch.
+    """
     connection.execute(update(batches).where(batches.c.id == batch).values(ended_at=utc_now(), result=as_text(result)))
-    connection.execute(delete(batched).where(batched.c.batch_id == batch))
+    its = delete(batched).where(batched.c.batch_id == batch)
+    if leaves_over:
+        is_open = exists().where(requests.c.id == batched.c.request_id, requests.c.state == PENDING)
+        its = its.where(~is_open)
+    connection.execute(its)
+
+
+def give_up(connection: Connection, batch: int) -> None:
+    """Note that a batch is cancelled because it would never end."""
+    connection.execute(update(batches).where(batches.c.id == batch).values(result=as_text({GIVEN_UP: True})))
+
+
+def release(connection: Connection, recipe: str, teacher: str) -> None:
+    """Let what a teacher's batches left over go into others again."""
+    ended = select(batches.c.id).where(batches.c.recipe == recipe, batches.c.teacher == teacher, ~LIVE)
+    connection.execute(delete(batched).where(batched.c.batch_id.in_(ended.scalar_subquery())))
 
 
 def live(connection: Connection, recipe: str) -> list[Batch]:
@@ -166,9 +191,11 @@ def reserved_nusd(connection: Connection, teacher: str | None = None) -> int:
 
 def count_waiting(connection: Connection, plan_id: int) -> int:
     """How many requests of a plan wait in batches; what a harvest that was killed took in does not."""
-    open_ = select(batched.c.request_id).join(requests, requests.c.id == batched.c.request_id)
-    waiting = open_.where(requests.c.state == PENDING, in_plan(plan_id))
-    return int(connection.execute(select(func.count()).select_from(waiting.subquery())).scalar_one())
+    # Row by row of `batched`: joined, SQLite may begin with the store's every request.
+    is_open = exists().where(requests.c.id == batched.c.request_id, requests.c.state == PENDING, in_plan(plan_id))
+    is_live = exists().where(batches.c.id == batched.c.batch_id, LIVE)
+    query = select(func.count()).select_from(batched).where(is_open, is_live)
+    return int(connection.execute(query).scalar_one())
 
 
 def set_aside(connection: Connection, batch: int, strays: Sequence[Stray]) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select
 
 from harvester.records import RuleDigests
-from harvester.store.schema import batched, outcomes, plans, replies, requests, rows, runs
+from harvester.store.schema import batched, batches, outcomes, plans, replies, requests, rows, runs
 
 
 def in_plan(plan_id: int) -> ColumnElement[bool]:
@@ -19,7 +19,13 @@ def is_held_out(plan_id: int) -> ColumnElement[bool]:
 
 def in_no_batch() -> ColumnElement[bool]:
     """Whether a request may be asked: none of those that wait in a batch may."""
-    return ~exists().where(batched.c.request_id == requests.c.id)
+    live = (batched.c.batch_id == batches.c.id, batches.c.ended_at.is_(None))
+    return ~exists().where(batched.c.request_id == requests.c.id, *live)
+
+
+def left_over() -> ColumnElement[bool]:
+    """Whether a request that waits in no batch was left over by one, to be asked one by one."""
+    return exists().where(batched.c.request_id == requests.c.id)
 
 
 def unjudged(plan_id: int, rules: RuleDigests) -> tuple[ColumnElement[bool], ...]:

@@ -7,8 +7,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Exists, Select, exists, func, select
 
-from harvester.store.conditions import in_plan
-from harvester.store.schema import ANSWERED, OPEN, outcomes, replies, requests, rows, runs, spending
+from harvester.store.conditions import in_no_batch, in_plan
+from harvester.store.schema import (
+    ANSWERED,
+    EXHAUSTED,
+    OPEN,
+    PENDING,
+    outcomes,
+    replies,
+    requests,
+    rows,
+    runs,
+    spending,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,15 @@ def count(connection: Connection, plan_id: int) -> Counts:
         other_models=dict(connection.execute(_other_models(plan_id)).all()),
         lacking_logprobs=int(connection.execute(_lacking_logprobs(plan_id)).scalar_one()),
     )
+
+
+def rows_by_step(connection: Connection, plan_id: int) -> dict[str, tuple[int, int]]:
+    """Step → (how many rows a plan has, how many of these have no answer and wait in no batch)."""
+    each = select(rows.c.step, func.count()).where(rows.c.plan_id == plan_id).group_by(rows.c.step)
+    is_open = (OPEN, requests.c.state.in_((PENDING, EXHAUSTED)), in_no_batch())
+    open_ = each.join(requests, requests.c.id == rows.c.request_id).where(*is_open)
+    left = {step: number for step, number in connection.execute(open_)}  # noqa: C416 - rows are no pairs to mypy
+    return {step: (number, left.get(step, 0)) for step, number in connection.execute(each)}
 
 
 def _other_models(plan_id: int) -> Select[Any]:

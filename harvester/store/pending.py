@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
-from harvester.store.conditions import in_no_batch, in_plan, is_held_out
+from harvester.store.conditions import in_no_batch, in_plan, is_held_out, left_over
 from harvester.store.dictionaries import packing_of
 from harvester.store.events import TEACHER
 from harvester.store.schema import OPEN, PENDING, requests, rows
@@ -25,18 +25,23 @@ class Pending:
 PendingQuery = Select[tuple[int, bytes, str, bool]]
 
 
-def pending_query(plan_id: int, teacher: str | None = None, *, held_out: bool = False) -> PendingQuery:
+def pending_query(
+    plan_id: int, teacher: str | None = None, *, held_out: bool = False, of_batches: bool | None = None
+) -> PendingQuery:
     """The plan's open requests, each with the one teacher that it is asked of.
 
     Args:
         plan_id: whose requests.
         teacher: of whom they are asked; None: of anybody.
         held_out: only those of dev and test.
+        of_batches: only what batches left over, or only what they did not; None: both.
     """
     # Steps that ask the same of one provider under two names share the request: one of the names has it.
     of_plan = (rows.c.request_id == requests.c.id, rows.c.plan_id == plan_id)
     asked = select(func.min(rows.c.teacher)).where(*of_plan).scalar_subquery()
     its = in_plan(plan_id) if teacher is None else asked == teacher
+    if of_batches is not None:
+        its = and_(its, left_over() if of_batches else ~left_over())
     is_open = (OPEN, requests.c.state == PENDING, its, in_no_batch())
     columns = (requests.c.id, requests.c.body, asked.label("teacher"), is_held_out(plan_id).label("held_out"))
     query = select(*columns).where(*is_open)
@@ -53,6 +58,12 @@ def found(connection: Connection, query: PendingQuery, store: Path) -> Iterator[
     for row in connection.execute(query):
         body = packing.unpacked(row.body, f"{store}: request {row.id}")
         yield Pending(row.id, body, row.teacher, bool(row.held_out))
+
+
+def count_of_teacher(connection: Connection, plan_id: int, teacher: str, *, of_batches: bool | None) -> int:
+    """How many open requests the plan asks of a teacher; `of_batches` as in `pending_query`."""
+    query = pending_query(plan_id, teacher, of_batches=of_batches).with_only_columns(func.count())
+    return int(connection.execute(query).scalar_one())
 
 
 def count(connection: Connection, plan_id: int, *, held_out: bool) -> int:

@@ -197,11 +197,12 @@ batches = Table(
     Column("batch_id", String),  # at the provider; NULL: perhaps not created
     Column("status", String),  # as the provider last said
     Column("ended_at", String),  # NULL: its requests wait for it
-    Column("result", Text),  # JSON: what became of its requests
+    Column("result", Text),  # JSON: what became of its requests; while it has no end, whether it is given up
 )
 Index("batches_live", batches.c.recipe, sqlite_where=text("ended_at IS NULL"))
 
-# The requests of batches that have no end yet: nobody else asks for them.
+# The requests of batches that have no end yet: nobody else asks for them. And what batches left over that are given up:
+# it is asked one by one, and sent in no other batch.
 batched = Table(
     "batched",
     metadata,

@@ -158,13 +158,21 @@ class StoreWriter:
         return run_id
 
     def pending(
-        self, plan_id: int, *, after: int, limit: int, teacher: str = TEACHER, held_out: bool = False
+        self,
+        plan_id: int,
+        *,
+        after: int,
+        limit: int,
+        teacher: str = TEACHER,
+        held_out: bool = False,
+        of_batches: bool | None = None,
     ) -> list[Pending]:
         """The next open requests that the plan asks of a teacher, in order, with ids above `after`.
 
-        With `held_out`, those of dev and test alone.
+        With `held_out`, those of dev and test alone; `of_batches`: only what batches left over, or what they did not.
         """
-        query = pending.pending_query(plan_id, teacher, held_out=held_out).where(requests.c.id > after)
+        query = pending.pending_query(plan_id, teacher, held_out=held_out, of_batches=of_batches)
+        query = query.where(requests.c.id > after)
         with self._transaction() as connection:
             return list(pending.found(connection, query.order_by(requests.c.id).limit(limit), self.path))
 

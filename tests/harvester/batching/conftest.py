@@ -4,11 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from harvester.batching.collecting import Result, collect_in_batches
+from harvester.modes import Mode
 from harvester.progress import Options
 from harvester.recipe import Recipe
 
@@ -40,9 +42,9 @@ def collect(batch_folder: Any) -> Callable[..., Result]:
     async def sleep(_: float) -> None:
         await asyncio.sleep(0)
 
-    def run(*, wait: bool = True, **options: Any) -> Result:
+    def run(*, wait: bool = True, mode: Mode | None = "batch", **options: Any) -> Result:
         recipe = Recipe.load(batch_folder.path)
-        return asyncio.run(collect_in_batches(recipe, None, Options(**options), wait=wait, sleep=sleep))
+        return asyncio.run(collect_in_batches(recipe, None, Options(**options), mode=mode, wait=wait, sleep=sleep))
 
     return run
 
@@ -56,3 +58,17 @@ def stored(batch_folder: Any) -> Callable[[str], list[Any]]:
             return connection.execute(query).fetchall()
 
     return ask
+
+
+@pytest.fixture
+def age(batch_folder: Any, batches: BatchProvider) -> Callable[[float], None]:
+    """Make every batch so many hours old, by the provider's clock and by ours."""
+
+    def back(hours: float) -> None:
+        for made in batches.batches:
+            made.created_at -= int(3600 * hours)
+        then = (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="microseconds")
+        with closing(sqlite3.connect(batch_folder.path / "harvest.db")) as connection, connection:
+            connection.execute("UPDATE batches SET created_at = ?", (then,))
+
+    return back

@@ -80,7 +80,7 @@ def test_what_was_made_without_waiting_is_taken_in_by_the_next_call(
 def test_files_are_split_by_the_providers_limits(
     collect: Collect, batches: BatchProvider, monkeypatch: Any, stored: Stored
 ) -> None:
-    monkeypatch.setattr("harvester.batching.addressing.batch_terms", lambda *_: BatchTerms(requests=4))
+    monkeypatch.setattr("harvester.modes.batch_terms", lambda *_: BatchTerms(requests=4))
     collect()
     assert [one.total for one in batches.batches] == [4, 4, 2]
     assert answers(stored) == EVERY
@@ -211,7 +211,7 @@ def test_a_request_larger_than_a_file_is_left_to_others(
     batch_folder.save()
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harvester.batching.addressing.batch_terms", lambda *_: BatchTerms(megabytes=1))
+        patch.setattr("harvester.modes.batch_terms", lambda *_: BatchTerms(megabytes=1))
         assert collect(say=said.append).progress.answered == 2
     assert any("larger than a batch's file" in line for line in said)
     assert stored("SELECT state, count(*) FROM requests GROUP BY state") == [("answered", 2), ("pending", 1)]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from batch_provider import BatchProvider  # isort: skip - a helper beside the tests
 
 
@@ -20,10 +22,10 @@ def test_what_waits_is_said_by_both_ways_of_collecting(
 ) -> None:
     code, out, errors = harvester("collect", batch_folder.path, "--batch", "--no-wait", "--limit", "6")
     assert code == 0, errors
-    assert "6 requests in batches, which `collect --batch` takes in; 4 requests pending" in out
+    assert "6 requests in batches; run the same again to take them in; 4 requests pending" in out
     code, out, errors = harvester("collect", batch_folder.path)
     assert code == 0, errors
-    assert "6 requests left alone: in batches" in errors
+    assert "6 requests left alone: in batches, which go on; take them in with: harvester collect" in errors
     assert "6 requests in batches" in out
     assert "pending" not in out
 
@@ -82,8 +84,14 @@ def test_a_forgotten_batch_opens_its_requests_and_counts_as_paid(
     assert found["spent_usd"] >= forgotten["worst_usd"]
 
 
-def test_no_wait_without_batch_is_refused(batch_folder: Any, harvester: Any) -> None:
-    assert harvester("collect", batch_folder.path, "--no-wait")[::2] == (
-        2,
-        "harvester: --no-wait: goes with --batch only\n",
-    )
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--no-wait"], "--no-wait: goes with batches only: add --batch, or state mode: batch in the recipe"),
+        (["--batch", "--online"], "--batch, --online: name one of them, or none to do as the recipe says"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    batch_folder: Any, harvester: Any, options: list[str], said: str
+) -> None:
+    assert harvester("collect", batch_folder.path, *options)[::2] == (2, f"harvester: {said}\n")

@@ -41,7 +41,7 @@ def test_fault_19_the_first_answer_to_a_request_stays_and_the_second_is_set_asid
     collect()
     assert answers(stored) == EVERY
     assert [why for _, why in held(stored)] == ["duplicate custom_id"] * 3
-    assert result(stored) == {"answered": 10, "failed": 0, "missing": 0, "quarantined": 3}
+    assert result(stored) == {"answered": 10, "failed": 0, "missing": 0, "quarantined": 3, "requeued": 0}
 
 
 def test_fault_19_an_answer_to_nobodys_request_is_set_aside(
@@ -134,7 +134,7 @@ def test_fault_20_a_failure_among_no_failures_is_no_answer(
     assert batches.batches[0].failed == 0
     assert len(answers(stored)) == 9
     assert stored("SELECT count(*) FROM requests WHERE state = 'exhausted'") == [(1,)]
-    assert result(stored) == {"answered": 9, "failed": 1, "missing": 0, "quarantined": 0}
+    assert result(stored) == {"answered": 9, "failed": 1, "missing": 0, "quarantined": 0, "requeued": 0}
     batches.line = lambda _key, _body: None
     collect()
     assert answers(stored) == EVERY

@@ -34,8 +34,8 @@ def around(name):
 for name in ("upload", "create", "retrieve", "download"):
     around(name)
 add, end, apply = batches.add, batches.end, StoreWriter.apply_with
-def ending(*given):
-    end(*given)
+def ending(*given, **named):
+    end(*given, **named)
     die("in the commit of the end")
 def applying(self, events, then, **named):
     stored = any(type(event).__name__ == "Replied" for event in events)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from harvester.store import StoreReader, StoreWriter, batches
+from harvester.store import StoreReader, StoreWriter, batches, pending
 
 from toy_store import DIGESTS, add_plan, begin, replied  # isort: skip - a helper beside the tests
 
@@ -34,6 +34,12 @@ def query_plans(store: StoreWriter) -> Iterator[list[str]]:
 RUNNING: dict[str, Callable[[StoreWriter, StoreReader], object]] = {
     "pending": lambda store, _: store.pending(1, after=0, limit=5),
     "count_pending": lambda store, _: store.count_pending(1),
+    "pending_of_batches": lambda store, _: store.pending(1, after=0, limit=5, of_batches=True),
+    "pending_of_no_batch": lambda store, _: store.pending(1, after=0, limit=5, of_batches=False),
+    "count_of_teacher": lambda store, _: store.apply_with(
+        [], lambda c: pending.count_of_teacher(c, 1, "teacher", of_batches=None)
+    ),
+    "waiting_in_batches": lambda store, _: store.apply_with([], lambda c: batches.count_waiting(c, 1)),
     "pending_held_out": lambda store, _: store.pending(1, after=0, limit=5, held_out=True),
     "count_held_out": lambda store, _: store.count_pending(1, held_out=True),
     "members_of_a_batch": lambda store, _: store.apply_with([], lambda c: list(batches.members(c, 1))),
@@ -63,9 +69,10 @@ def test_a_run_scans_no_table_that_grows_with_the_seeds(tmp_path: Path, name: st
             assert "rows_in_order" not in step, "it would read the plan's every row"
 
 
-@pytest.mark.parametrize(
-    "name", ["pending", "count_pending", "pending_held_out", "count_held_out", "begin_run", "retry_failed"]
-)
+OPEN = ["pending", "pending_of_batches", "count_of_teacher", "count_pending", "pending_held_out", "count_held_out"]
+
+
+@pytest.mark.parametrize("name", [*OPEN, "begin_run", "retry_failed"])
 def test_open_requests_are_found_without_a_look_at_the_answered_ones(tmp_path: Path, name: str) -> None:
     with StoreWriter.open(tmp_path / "harvest.db") as store:
         begin(store, add_plan(store))
