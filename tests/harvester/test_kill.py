@@ -119,10 +119,10 @@ async def sending(self, *given, **named):
     reply = await send(self, *given, **named)
     die(sent >= 11, "after a send")
     return reply
-def applying(self, events, then):
+def applying(self, events, then, **named):
     replied = sent >= 11 and any(isinstance(event, Replied) for event in events)
     die(replied, "before a commit")
-    done = apply(self, events, then)
+    done = apply(self, events, then, **named)
     die(replied, "after a commit")
     return done
 OpenAICompatible.send, StoreWriter.apply_with = sending, applying
