@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from harvester.errors import StoreUnusable
 from harvester.prompting import content_key
-from harvester.store.dictionaries import packing_of
+from harvester.store.dictionaries import is_whole, packing_of
 from harvester.store.engine import explain, reading_engine
 from harvester.store.packing import DamagedError, Packing
 from harvester.store.schema import dictionaries, replies, requests, rows, seeds, teachers
@@ -100,7 +100,7 @@ def _problems_of_dictionaries(connection: Connection) -> list[str]:
     return [
         f"dictionary {row.number}: one of its copies is damaged; `harvester store compact` writes it anew"
         for row in connection.execute(select(dictionaries))
-        if hashlib.sha256(row.data).digest() != row.sha256
+        if not is_whole(row.number, row.holds, row.data, row.sha256)
     ]
 
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import zstandard
 from sqlalchemy import Connection
 
 from harvester.errors import StoreUnusable
 from harvester.store.packing import REPLIES, REQUESTS, Dictionary, Packing
 
 COPIES = 2
+HELD = (REQUESTS, REPLIES)
 INSERT = "INSERT INTO dictionaries (number, holds, data, sha256) VALUES (?, ?, ?, ?)"
 
 _SELECT = "SELECT number, holds, data, sha256 FROM dictionaries ORDER BY id"
@@ -62,7 +64,8 @@ def require_whole(connection: sqlite3.Connection, store: Path) -> None:
         StoreUnusable: of one there is none.
     """
     found = connection.execute(_SELECT).fetchall()
-    lost = {row[0] for row in found} - {one.number for one in undamaged(found)}
+    known = {one.number for one in undamaged(found)}
+    lost = {row[0] for row in found if _told(*row) is None} - known
     if lost:
         raise StoreUnusable(
             f"{store}: every copy of its dictionary {min(lost)} is damaged; restore a copy of the store"
@@ -70,12 +73,26 @@ def require_whole(connection: sqlite3.Connection, store: Path) -> None:
 
 
 def undamaged(rows: Iterable[Sequence[object]]) -> list[Dictionary]:
-    """Each dictionary of which a copy is what it was, in their order."""
+    """Each dictionary of which a copy's data is what it was, in their order."""
     found: dict[int, Dictionary] = {}
-    for number, holds, data, sha256 in rows:
-        if isinstance(number, int) and isinstance(data, bytes) and hashlib.sha256(data).digest() == sha256:
-            found.setdefault(number, Dictionary(str(holds), data, number))
+    for row in rows:
+        one = _told(*row)
+        if one and (one.number not in found or found[one.number].holds not in HELD):
+            found[one.number] = one
     return list(found.values())
+
+
+def is_whole(number: object, holds: object, data: object, sha256: object) -> bool:
+    """Whether everything of a copy is what it was."""
+    found = _told(number, holds, data, sha256)
+    return found is not None and found.number == number and found.holds in HELD
+
+
+def _told(_number: object, holds: object, data: object, sha256: object) -> Dictionary | None:
+    """What a copy says; its number is taken from its data, which the SHA-256 vouches for."""
+    if not isinstance(data, bytes) or hashlib.sha256(data).digest() != sha256:
+        return None
+    return Dictionary(str(holds), data, zstandard.ZstdCompressionDict(data).dict_id())
 
 
 def stored(dictionaries: Iterable[Dictionary]) -> Iterator[tuple[object, ...]]:

@@ -118,10 +118,20 @@ def test_what_is_damaged_keeps_the_dictionary_that_it_needs(store: Path, monkeyp
     assert query(store, "SELECT count(DISTINCT number) FROM dictionaries") == [(3,)]
 
 
-def test_one_damaged_copy_of_a_dictionary_harms_nothing_and_is_mended(store: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "data = zeroblob(length(data)) WHERE id <= 2",
+        "data = 'text' WHERE id <= 2",
+        "number = number + 1 WHERE id <= 2",
+        "number = number + 1 WHERE id > 2",  # what comes last packs
+        "holds = 'other' WHERE id <= 2",
+    ],
+)
+def test_one_damaged_copy_of_a_dictionary_harms_nothing_and_is_mended(store: Path, damage: str) -> None:
     compact(store)
     before = rows(store)
-    query(store, "UPDATE dictionaries SET data = zeroblob(length(data)) WHERE id <= 2")
+    query(store, f"UPDATE dictionaries SET {damage}")  # noqa: S608 - from above
     assert rows(store) == before
     assert len(audit(store).problems) == 2
     assert "one of its copies is damaged; `harvester store compact` writes it anew" in audit(store).problems[0]
