@@ -62,9 +62,9 @@ def compact(path: Path, tell: Tell = lambda _done, _total: None) -> Compacted:
     schema_of(path)  # or nothing is made of what is no store
     store = path.resolve()
     with sole_writer(store):
+        replacing.require_unread(store)  # before anything is changed: who reads an older schema may know no newer one
         writing_engine(store).dispose()  # migrates it; the last one to close a store takes its log into it
         before = store.stat().st_size
-        replacing.require_unread(store)
         with replacing.beside(store) as new, plainly(store, "rw") as old:
             version = replacing.version_of(old)
             dictionaries.require_whole(old, store)

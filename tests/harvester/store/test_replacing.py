@@ -38,6 +38,18 @@ def test_a_reader_is_not_left_behind(store: Path, monkeypatch: Any) -> None:
     compact(store)
 
 
+def test_an_older_store_that_is_being_read_stays_an_older_one(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0)
+    path = tmp_path / "harvest.db"
+    make_empty(path, REVISIONS[0])
+    query(path, "PRAGMA journal_mode=WAL")
+    with engine.plainly(path, "ro") as reader:
+        reader.execute("SELECT * FROM plans").fetchall()
+        with pytest.raises(StoreUnusable, match="is being read by another program"):
+            compact(path)
+    assert query(path, "SELECT version_num FROM alembic_version") == [(REVISIONS[0],)]
+
+
 def reading(store: Path, monkeypatch: Any) -> Iterator[StoreReader]:
     """Begin to read while the new file is being written."""
     write, opened = compacting._write, StoreReader.open(store)
