@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -26,6 +26,12 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread a request: one that asks nothing keeps nobody else waiting, and nothing from ending."""
 
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind, without asking for the address's name: where names are looked up slowly that takes half a minute."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = ADDRESS, int(self.server_address[1])
+        self.setup_environ()
 
     def handle_error(self, *_: object) -> None:
         """Whoever asked is gone, or speaks no HTTP: nothing of the run's."""

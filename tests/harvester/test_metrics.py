@@ -173,6 +173,12 @@ def served() -> Iterator[int]:
         yield int(url.rsplit(":", 1)[1].split("/")[0])
 
 
+def test_its_address_is_looked_up_nowhere(monkeypatch: Any) -> None:
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("a name was looked up"))
+    with serving(Metrics("toy"), 0) as url:
+        assert fetch(int(url.rsplit(":", 1)[1].split("/")[0]))[0] == 200
+
+
 def test_any_free_port_is_told(served: int) -> None:
     assert fetch(served)[0] == 200
 
