@@ -16,6 +16,7 @@ LACKING = (
 )
 MOST_REASONS, OTHER_REASONS = 50, "other reasons (`harvester status` has them all)"
 """A teacher that puts a number into every message must not make the progress as long as the run."""
+OTHER_MODELS = "other models (`harvester status` has them all)"
 NONE, OTHER = "none", "other"
 _FINISH_REASON = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 """Anything else is none, and could be the text of an answer."""
@@ -64,7 +65,7 @@ def tell(noticed: Noticed, name: str, teacher: Teacher, progress: Progress, say:
     other = noticed.other_model
     if other is None:
         return None
-    progress.other_models[other] = progress.other_models.get(other, 0) + 1
+    _count(progress.other_models, other, OTHER_MODELS)
     if not teacher.strict:
         return None
     return f"{name}: a reply names the model {other!r}, not {teacher.model!r}, and {name}.strict is true"

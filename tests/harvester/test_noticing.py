@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harvester.noticing import MOST_REASONS, OTHER, kind_of, notice, tell
+from harvester.noticing import MOST_REASONS, OTHER, OTHER_MODELS, Noticed, kind_of, notice, tell
 from harvester.progress import Progress
 from harvester.recipe import Teacher
 from harvester.retry import Received, Retry, decide
@@ -30,6 +30,14 @@ def test_a_teacher_that_invents_finish_reasons_does_not_make_the_progress_long()
         noticed(f"reason_{number}", progress)
     assert len(progress.finish_reasons) == MOST_REASONS + 1
     assert progress.finish_reasons[OTHER] == 2 * MOST_REASONS
+
+
+def test_a_teacher_that_always_names_another_model_does_not_make_the_progress_long() -> None:
+    progress = Progress("toy", 1)
+    for number in range(3 * MOST_REASONS):
+        tell(Noticed(f"toy-1-{number}", False, "stop"), "teacher", TEACHER, progress, print)
+    assert len(progress.other_models) == MOST_REASONS + 1
+    assert progress.other_models[OTHER_MODELS] == 2 * MOST_REASONS
 
 
 @pytest.mark.parametrize(
