@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from harvester import terms, trusting
+from harvester.binding import Binding
 from harvester.budget import worst_case_nusd
 from harvester.catching_up import catch_up, rejudge
 from harvester.errors import BadInput, StoreUnusable
@@ -19,7 +20,7 @@ from harvester.pricing import FREE, Price
 from harvester.progress import Options, Progress
 from harvester.recipe import Recipe
 from harvester.records import Json, count_of
-from harvester.running import Binding, Run
+from harvester.running import Run
 from harvester.store import StoreReader, StoreWriter, batches
 from harvester.store.network import network_file_system
 from harvester.store.writing import KILLED
@@ -101,7 +102,7 @@ def require_terms(recipe: Recipe) -> dict[str, terms.Terms]:
 
 
 async def collect(recipe: Recipe, store: Path | None = None, options: Options | None = None) -> Progress:
-    """Ask the teacher everything the recipe plans and the store does not know yet.
+    """Ask everything the recipe plans and the store does not know yet, one by one, whatever `mode` the recipe states.
 
     Args:
         recipe: what to ask.

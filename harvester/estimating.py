@@ -82,9 +82,7 @@ def estimate(recipe: Recipe, mode: Mode | None = None) -> Estimate:
             if student and (len(recipe.steps) == 1 or seeds <= SHOWN):
                 render_student(recipe, student, seed)
     kinds.require()
-    unpriced = [sized(recipe, step, sums) for step in recipe.steps]
-    how = chosen(recipe, by_teacher((step.teacher, step.load) for step in unpriced), mode)
-    steps = tuple(priced(recipe, step, how[step.teacher].mode) for step in unpriced)
+    steps, modes = _in_modes(recipe, [sized(recipe, step, sums) for step in recipe.steps], mode)
     return Estimate(
         seeds=seeds,
         requests=sum(step.requests[1] for step in steps),
@@ -93,10 +91,19 @@ def estimate(recipe: Recipe, mode: Mode | None = None) -> Estimate:
         usd=_added([step.usd for step in steps]),
         prompts=steps[0].prompts,
         steps=steps,
-        modes=tuple(_in_mode(recipe, its, steps) for its in how.values()),
+        modes=modes,
         secrets=scan.found,
         warnings=(*in_common.warnings, *expected_logprobs.warnings(recipe)),
     )
+
+
+def _in_modes(
+    recipe: Recipe, sizes: Sequence[StepEstimate], mode: Mode | None
+) -> tuple[tuple[StepEstimate, ...], tuple[ModeEstimate, ...]]:
+    """The steps' parts at the prices of their teachers' modes, and these."""
+    how = chosen(recipe, by_teacher((step.teacher, step.load) for step in sizes), mode)
+    steps = tuple(priced(recipe, step, how[step.teacher].mode) for step in sizes)
+    return steps, tuple(_in_mode(recipe, its, steps) for its in how.values())
 
 
 def _in_mode(recipe: Recipe, its: Chosen, steps: Sequence[StepEstimate]) -> ModeEstimate:

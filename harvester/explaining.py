@@ -120,7 +120,7 @@ def _model_at(model: type[BaseModel], parents: list[str]) -> type[BaseModel] | N
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+    for name, field in reversed(model.model_fields.items()):  # of models of one kind the first wins: teacher
         inner = _model_in(field.annotation)
         if inner is not None:
             yield from _walk(inner, f"{prefix}{name}.")

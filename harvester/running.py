@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
+from harvester.binding import Binding, stated_price, teacher_id
 from harvester.bounds import Part, caps
 from harvester.budget import Budget
 from harvester.errors import BadInput, StoppedEarly, TeacherUnusable
@@ -16,24 +16,13 @@ from harvester.following import Following
 from harvester.interrupting import on_interrupt
 from harvester.lanes import Lane, Surroundings
 from harvester.progress import Options, Progress
-from harvester.prompting import teacher_identity
 from harvester.recipe import Teacher
-from harvester.records import Json
 from harvester.reporting import Reporter
 from harvester.store import StoreReader, StoreWriter
 from harvester.store.journal import Journal
 from harvester.store.writing import DONE, KILLED, STOPPED, Pending
 from harvester.teachers import embedded, openai_compat
 from harvester.teachers.openai_compat import Access, OpenAICompatible
-from harvester.terms import Terms
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a teacher may be asked with, and what its answers bind to."""
-
-    access: Access
-    terms: Terms
 
 
 class Run:
@@ -85,6 +74,11 @@ class Run:
         self._interrupted_early = False  # before there was anything to ask with
         self._server_ended: asyncio.Future[str] | None = None  # of the embedded teacher, with its last words
 
+    def _begin(self, *, reopen: bool) -> int:
+        prices = {name: stated_price(teacher) for name, teacher in self._recipe.asked_teachers.items()}
+        again = self._options.retry_failed
+        return self._store.begin_run(self._plan_id, self._recipe.name, prices, retry_failed=again, reopen=reopen)
+
     def _lane(self, name: str, teacher: Teacher) -> Lane:
         around = Surroundings(
             store=self._store,
@@ -99,8 +93,8 @@ class Run:
             stop=self._stop,
             rested=self._look_whether_all_is_done,
         )
-        teacher_id = _teacher_id(name, teacher, self._store, self._bindings[name].terms)
-        return Lane(name, teacher, teacher_id, around, left_over=name in self._part.left_over)
+        its_id = teacher_id(self._store, name, teacher, self._bindings[name])
+        return Lane(name, teacher, its_id, around, left_over=name in self._part.left_over)
 
     @property
     def handed_out(self) -> int:
@@ -275,21 +269,6 @@ class Run:
 def _most(options: Options) -> int:
     """Requests that a run may hand out."""
     return 2**63 if options.limit is None else options.limit
-
-
-def stated_price(teacher: Teacher) -> Json:
-    """What the recipe states, as the store keeps it."""
-    return teacher.price and teacher.price.model_dump(mode="json")
-
-
-def _teacher_id(name: str, teacher: Teacher, store: StoreWriter, binding: Terms) -> int:
-    return store.teacher_id(
-        name=name,
-        provider=teacher.profile.id,
-        identity=teacher_identity(teacher),
-        terms=asdict(binding),
-        price=stated_price(teacher),
-    )
 
 
 def _first_cause(errors: BaseExceptionGroup) -> BaseException:

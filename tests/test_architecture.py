@@ -46,7 +46,7 @@ estimating
 catching_up
 progress feeding interrupting
 noticing
-bounds following
+binding bounds following
 asking
 lanes
 reporting

@@ -1,14 +1,13 @@
 """Who a batch goes to: a teacher with its Batch API's limits, price and connection."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from harvester.batching.api import BatchAPI
+from harvester.binding import Binding, teacher_id
 from harvester.modes import BATCH, price_at, terms_of
 from harvester.pricing import FREE, Price
 from harvester.profiles import BatchTerms
-from harvester.prompting import teacher_identity
 from harvester.recipe import Teacher
-from harvester.running import Binding
 from harvester.store import StoreWriter
 
 
@@ -28,12 +27,5 @@ class Addressee:
 def addressee(store: StoreWriter, name: str, teacher: Teacher, binding: Binding, api: BatchAPI) -> Addressee:
     """A teacher as it is today; its entry in the store has a batch's price, which `trace` shows with its answers."""
     price = price_at(teacher, BATCH) or FREE
-    stated = teacher.price and {field: amount and str(amount) for field, amount in asdict(price).items()}
-    teacher_id = store.teacher_id(
-        name=name,
-        provider=teacher.profile.id,
-        identity=teacher_identity(teacher),
-        terms=asdict(binding.terms),
-        price=stated,
-    )
-    return Addressee(name, teacher, teacher_id, terms_of(teacher), price, binding.access.key, api)
+    its_id = teacher_id(store, name, teacher, binding, price)
+    return Addressee(name, teacher, its_id, terms_of(teacher), price, binding.access.key, api)

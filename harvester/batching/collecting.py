@@ -12,6 +12,7 @@ from harvester.batching.api import connected
 from harvester.batching.call import Call, Sleep
 from harvester.batching.choosing import choose, require_batches
 from harvester.batching.rounds import Rounds
+from harvester.binding import Binding, stated_price
 from harvester.catching_up import catch_up
 from harvester.collecting import prepared
 from harvester.flowing import Flow
@@ -20,7 +21,6 @@ from harvester.modes import BATCH, Mode
 from harvester.planning import ensure_plan
 from harvester.progress import Options, Progress
 from harvester.recipe import Recipe
-from harvester.running import Binding, stated_price
 from harvester.store import StoreWriter, batches
 from harvester.store.writing import DONE
 

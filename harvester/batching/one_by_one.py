@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harvester.batching.call import Call
+from harvester.binding import Binding
 from harvester.bounds import Part
 from harvester.errors import StoppedEarly, TeacherUnusable
 from harvester.modes import ONLINE
 from harvester.progress import Options, Progress, together
-from harvester.running import Binding, Run
+from harvester.running import Run
 
 
 class OneByOne:

@@ -10,11 +10,11 @@ from harvester.batching.making import Maker
 from harvester.batching.one_by_one import OneByOne
 from harvester.batching.polling import Polling
 from harvester.batching.sending import Sender
+from harvester.binding import Binding
 from harvester.bounds import caps, reserved_nusd
 from harvester.errors import StoppedEarly, TeacherUnusable
 from harvester.interrupting import on_interrupt
 from harvester.pricing import usd
-from harvester.running import Binding
 
 T = TypeVar("T")
 

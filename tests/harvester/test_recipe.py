@@ -39,6 +39,12 @@ def test_an_unknown_field_is_refused_with_its_mend(folder: Any, field: str, valu
     assert "sk-secret" not in message
 
 
+@pytest.mark.parametrize(("field", "value"), [("mode", "batch"), ("price", {"input": 1, "output": 2}), ("limits", {})])
+def test_a_teachers_field_at_the_top_is_shown_its_place(folder: Any, field: str, value: Any) -> None:
+    folder.data[field] = value
+    assert f"{field}: unknown field; did you mean teacher.{field}?" in problem(folder)
+
+
 def test_a_key_where_a_variables_name_belongs_is_not_printed(folder: Any) -> None:
     folder.data["teacher"]["api_key_env"] = "sk-abcdef"
     message = problem(folder)

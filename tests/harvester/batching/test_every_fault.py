@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -147,6 +148,13 @@ def ask(folder: Any, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
+def answers(folder: Any) -> Iterator[tuple[int, str]]:
+    """The number in each stored prompt, with the answer that is stored with it."""
+    for body, raw in ask(folder, "SELECT body, raw FROM replies JOIN requests ON requests.id = request_id"):
+        reply = json.loads(zlib.decompress(raw))
+        yield number_of(json.loads(zlib.decompress(body))), reply["choices"][0]["message"]["content"]
+
+
 @pytest.mark.parametrize(
     ("requests", "most"),
     [(6_000, 2_500), pytest.param(120_000, 50_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
@@ -173,10 +181,7 @@ def test_every_fault_at_once_costs_no_row_no_answer_twice_and_no_nano_dollar(
     # Rows = requests, each with its own answer.
     assert ask(folder, "SELECT count(*) FROM rows JOIN outcomes USING (id) WHERE accepted") == [(requests,)]
     assert ask(folder, "SELECT count(*), count(DISTINCT request_id) FROM replies") == [(requests, requests)]
-    stored = ask(folder, "SELECT body, raw FROM replies JOIN requests ON requests.id = request_id")
-    for body, raw in stored:
-        said = json.loads(zlib.decompress(raw))["choices"][0]["message"]["content"]
-        assert said == f"answer {number_of(json.loads(zlib.decompress(body)))}"
+    assert all(said == f"answer {number}" for number, said in answers(folder))
 
     # Nothing asked twice but what had no answer, nothing billed twice but what was lost.
     assert len(provider.asked_times) == requests
