@@ -21,6 +21,7 @@ from finetune.rendering import IGNORED, Example, Rendered
 from finetune.student import Base
 from finetune.tails import Tails
 from finetune.token_bytes import Vocabulary
+from harvester.records import count_of
 
 LISTS_PLAINLY = frozenset({"embedded", "llama.cpp"})
 """Providers that list the k likeliest tokens, whichever was sampled; of others that is not known."""
@@ -59,6 +60,7 @@ class Taught:
             "rest": round(self.rest, 6),
             "chunks": self.chunks,
             "in_chunks": self.in_chunks,
+            **({"no_tail": self.no_tail} if loss.kind == "sampled" else {}),
         }
 
 
@@ -112,28 +114,35 @@ def told(taught: Taught, loss: Loss) -> list[str]:
         as_ours = " as tokens of the student's" if taught.other_tokens else ""
         lines.append(
             f"train: {taught.rows} of {len(taught.examples)} rows have the teacher's probabilities, at {taught.listed}"
-            f" tokens; what it did not list of them{as_ours} had {taught.rest:.4f} on average (R)"
+            f" tokens, learnt with --loss {loss.of_lists}; what it did not list of them{as_ours} had"
+            f" {taught.rest:.4f} on average (R)"
         )
     if taught.hard_rows:
         lines.append(f"train: {_counted(taught.hard_rows)}: learnt by their answers alone")
     if taught.other_tokens:
+        rows = count_of(taught.other_tokens, "row")
         pieces = f", and {taught.in_chunks} tokens by the likelihood of {taught.chunks} pieces" if taught.chunks else ""
         lines.append(
-            f"train: {taught.other_tokens} rows have other tokens than the teacher's; lists are learnt where both cut"
-            f" alike{pieces}"
+            f"train: the answer of {rows} is other tokens to the student than the teacher said; lists are learnt where"
+            f" both cut alike{pieces}"
+        )
+    if loss.kind == "auto" and 2 * taught.other_tokens > taught.rows:
+        lines.append(
+            "train: the teacher has another tokenizer; --loss chunks learns how likely it found longer pieces, too"
         )
     if loss.kind == "sampled" and taught.no_tail:
-        lines.append(f"--loss sampled: {taught.no_tail}; those rows are learnt with --loss bucket")
+        lines.append(f"--loss sampled: {taught.no_tail}; so what is not listed is learnt as with --loss bucket")
     return lines
 
 
 def _has_any(rows: Sequence[Row], loss: Loss) -> bool:
     if any(row.stored_logprobs is not None for row in rows):
         return True
-    if loss.kind == "auto":
+    if loss == Loss():
         return False
+    given = "--hard-share, --temperature, --top" if loss.kind == "auto" else f"--loss {loss.kind}"
     raise BadInput(
-        f"--loss {loss.kind}: the dataset has no logprobs; collect with `logprobs: 20` in the teacher's sampling, or"
+        f"{given}: the dataset has no logprobs; collect with `logprobs: 20` in the teacher's sampling, or"
         " give --loss hard"
     )
 
@@ -193,4 +202,4 @@ class _Said:
 
 
 def _counted(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} rows {reason}" for reason, count in sorted(reasons.items()))
+    return ", ".join(f"{count_of(count, 'row')} {reason}" for reason, count in sorted(reasons.items()))

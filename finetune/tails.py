@@ -52,7 +52,13 @@ def _why_none_at_all(rendered: Rendered, notes: HarvestNotes) -> str | None:
         for reason in left_out:
             if not reason.startswith(LEFT_ALONE) and "failed:" not in reason:
                 return f"rows were left out for their answers ({reason})"
+    if any(map(_lacks, rendered.rows)):
+        return "a row lacks the logprobs that were asked for, as an answer does that a person edited"
     return None
+
+
+def _lacks(row: Row) -> bool:
+    return row.stored_logprobs is None and any(_stated(row).get(name) for name in ("logprobs", "top_logprobs"))
 
 
 def _why_not_pure(stated: Mapping[str, Any], provider: str | None) -> str | None:

@@ -43,9 +43,10 @@ class TeacherAddress:
             return None
         key = os.environ.get(self.key_env, "").strip()
         if not key:
-            raise BadInput(f"--teacher-key-env: {self.key_env} is not set; export it, or leave the option out")
+            # Its name is not told: it may be the key itself, given by mistake.
+            raise BadInput("--teacher-key-env: no variable of that name is set; export it, or leave the option out")
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise BadInput(f"--teacher-key-env: {self.key_env} holds what no key is made of; set it to the server's")
+            raise BadInput("--teacher-key-env: the variable holds what no key is made of; set it to the server's")
         parts = _split(self.url)
         if parts.scheme == "http" and not _is_near(parts.hostname or ""):
             raise BadInput(

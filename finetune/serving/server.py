@@ -107,7 +107,8 @@ async def _until_told(served: Served, listener: socket.socket, *, host: str, key
 def _key_of(variable: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise BadInput(f"--api-key-env: {variable} is not set; export it, or leave the option out for a random key")
+        # Not told: it may be the key itself, given by mistake.
+        raise BadInput("--api-key-env: no variable of that name is set; export it, or leave it out for a random key")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise BadInput(f"--api-key-env: {variable} holds spaces, control or non-ASCII characters; set another key")
     return key

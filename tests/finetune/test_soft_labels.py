@@ -54,7 +54,7 @@ def test_probabilities_that_are_another_row_s_are_not_learnt(taking: Taking) -> 
     assert taught.rows == 1
     assert taught.hard_rows == {"other_text": 1, "no_logprobs": 1}
     assert [example.soft is not None for example in taught.examples] == [True, False, False]
-    assert "1 rows no_logprobs, 1 rows other_text: learnt by their answers alone" in "\n".join(told(taught, Loss()))
+    assert "1 row no_logprobs, 1 row other_text: learnt by their answers alone" in "\n".join(told(taught, Loss()))
 
 
 def test_a_row_whose_last_white_space_was_stripped_is_learnt_up_to_there(taking: Taking) -> None:
@@ -91,7 +91,7 @@ def test_a_template_that_says_something_else_gets_no_probabilities(base: Base, t
     renderer = Renderer(base.tokenizer, base.stop_ids)
     whole = len(rendered(data, renderer, 500).examples[0].ids)
     for most in (500, whole - 1):  # whole, and without the end of its turn
-        with pytest.raises(BadInput, match="1 rows other_text"):
+        with pytest.raises(BadInput, match="1 row other_text"):
             teach(rendered(data, renderer, most), base, Loss(kind="bucket"), data.notes)
 
 
@@ -145,10 +145,10 @@ def test_a_dataset_without_probabilities_is_learnt_by_its_answers_unless_they_ar
 def test_where_no_row_s_probabilities_fit_it_is_refused_or_told(tmp_path: Path, base: Base, renderer: Renderer) -> None:
     rows = [make_told_row(1, answer="one") | {"logprobs": told_of("two")}]
     data = open_dataset(write_dataset(tmp_path / "data", {"train": rows}))
-    with pytest.raises(BadInput, match=r"--loss topk: no row's logprobs spell its answer \(1 rows other_text\)"):
+    with pytest.raises(BadInput, match=r"--loss topk: no row's logprobs spell its answer \(1 row other_text\)"):
         teach(rendered(data, renderer, 500), base, Loss(kind="topk"), data.notes)
     taught = teach(rendered(data, renderer, 500), base, Loss(), data.notes)
-    assert told(taught, Loss()) == ["train: 1 rows other_text: learnt by their answers alone"]
+    assert told(taught, Loss()) == ["train: 1 row other_text: learnt by their answers alone"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_only_an_answer_sampled_from_the_teacher_itself_corrects_the_tail(
     assert (example.soft.sampled_N >= 0).any() == (reason is None)
     lines = "\n".join(told(taught, Loss(kind="sampled")))
     assert (reason or "") in lines
-    assert ("those rows are learnt with --loss bucket" in lines) == (reason is not None)
+    assert ("so what is not listed is learnt as with --loss bucket" in lines) == (reason is not None)
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "min_p"])
@@ -236,6 +236,29 @@ def test_where_long_answers_are_left_out_here_the_others_are_no_sample(
     for cut, reason in ((False, "longer than"), (True, "None")):
         taken = renderer.rows(data.split("train"), most, cut=cut)
         assert reason in str(teach(taken, base, Loss(kind="sampled"), data.notes).no_tail)
+
+
+def test_where_a_person_wrote_an_answer_the_others_are_no_sample(taking: Taking) -> None:
+    edited = make_told_row(2) | {"logprobs": None, "sampling": json.dumps(PURE | {"logprobs": 20})}
+    taught = taking(make_told_row(1), edited, loss=Loss(kind="sampled"))
+    assert "as an answer does that a person edited" in told(taught, Loss(kind="sampled"))[-1]
+    assert "edited" in str(taught.facts(Loss(kind="sampled"))["no_tail"])
+    assert "no_tail" not in taught.facts(Loss(kind="bucket"))
+
+
+def test_of_another_tokenizer_it_is_told_what_learns_more(taking: Taking) -> None:
+    other = make_told_row(1, answer="abcdef") | {"logprobs": told_of("abcdef", joined=[1, 3])}
+    assert "--loss chunks learns" in told(taking(other), Loss())[-1]
+    assert "--loss chunks" not in str(told(taking(other, make_told_row(2), make_told_row(3)), Loss()))
+
+
+@pytest.mark.parametrize("option", [{"hard_share": 0.3}, {"top": 3}, {"temperature": 2.0}])
+def test_options_of_soft_labels_are_not_ignored_where_there_are_none(
+    tmp_path: Path, base: Base, renderer: Renderer, option: dict[str, Any]
+) -> None:
+    data = open_dataset(write_dataset(tmp_path / "data", {"train": [make_row(1)]}))
+    with pytest.raises(BadInput, match="the dataset has no logprobs"):
+        teach(rendered(data, renderer, 500), base, Loss(**option), data.notes)
 
 
 def test_prompts_that_share_a_seed_share_their_luck(taking: Taking) -> None:

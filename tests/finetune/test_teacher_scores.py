@@ -322,5 +322,5 @@ def test_a_key_goes_unencrypted_to_nobody_else(host: str) -> None:
 @pytest.mark.parametrize("value", ["", "  ", "two words", "schlüssel"])
 def test_a_variable_without_a_key_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY_TOKEN", value)
-    with pytest.raises(BadInput, match="--teacher-key-env: EMPTY_TOKEN"):
+    with pytest.raises(BadInput, match=r"--teacher-key-env: (no|the) variable"):
         Client(TeacherAddress("http://127.0.0.1:8000", key_env="EMPTY_TOKEN"))

@@ -288,7 +288,7 @@ def test_a_run_learns_from_the_teacher_s_probabilities_and_says_what_they_are(
     assert 0 < facts.soft["rest"] < 1
     said = capsys.readouterr().err
     assert "train: 9 of 12 rows have the teacher's probabilities" in said
-    assert "2 rows no_logprobs, 1 rows other_text: learnt by their answers alone" in said
+    assert "2 rows no_logprobs, 1 row other_text: learnt by their answers alone" in said
     losses = [line["loss"] for line in runs.read_lines(tmp_path / "run" / runs.METRICS) if "loss" in line]
     assert sum(losses[len(losses) // 2 :]) < sum(losses[: len(losses) // 2])  # the same rows again
 

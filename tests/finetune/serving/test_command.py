@@ -74,7 +74,7 @@ def test_a_model_that_is_none_is_said(tmp_path: Path) -> None:
     [
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid: no address of this machine"),
         (["--host", "192.0.2.1"], "--host 192.0.2.1 --port 0: "),
-        (["--api-key-env", "NO_SUCH_API_KEY"], "--api-key-env: NO_SUCH_API_KEY is not set"),
+        (["--api-key-env", "NO_SUCH_API_KEY"], "--api-key-env: no variable of that name is set"),
         (["--api-key-env", "SPACED_API_KEY"], "--api-key-env: SPACED_API_KEY holds spaces"),
     ],
 )
