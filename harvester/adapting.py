@@ -133,9 +133,9 @@ class Adapter:
         else:
             probe(self._limiter, self._drops - 2, after_s or 0.0)
 
-    def failed(self, *, sent_at: float) -> None:
+    def failed(self, *, sent_at: float, reason: str = "") -> None:
         """A request failed in a way that says nothing of limits: no connection, no answer in time, a server's error."""
-        self._circuit.failed(sent_at=sent_at)
+        self._circuit.failed(sent_at=sent_at, reason=reason)
 
     @property
     def requests_per_minute(self) -> float:

@@ -157,7 +157,9 @@ class Asker:
         elif decision.throttled or decision.after_s is not None:
             self._adapter.throttled(headers, after_s=decision.after_s, sent_at=sent_at)
         else:
-            self._adapter.failed(sent_at=sent_at)
+            # What a server says beside its status may be long, and hold anything.
+            reason = decision.reason if decision.unreachable else decision.reason.partition(":")[0]
+            self._adapter.failed(sent_at=sent_at, reason=reason)
 
     def _signal(self, decision: Retry | GiveUp) -> Exception:
         if isinstance(decision, GiveUp):

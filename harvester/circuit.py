@@ -35,7 +35,7 @@ class Circuit:
         since = max(self._answered_at, self._limiter.requests.held_until)
         return self._limiter.clock.now() - since > PATIENCE_S
 
-    def failed(self, *, sent_at: float) -> None:
+    def failed(self, *, sent_at: float, reason: str = "") -> None:
         """A request failed; those that were on their way when another one failed are of one round with it."""
         was_open = self.is_open
         new_round = sent_at > self._failed_at
@@ -44,7 +44,8 @@ class Circuit:
             self._failed_at = self._limiter.clock.now()
             self._rounds += 1
         if self.is_open and not was_open:
-            line = "teacher: nothing but failures; trying one request at a time until it answers"
+            why = f" ({reason})" if reason else ""
+            line = f"teacher: nothing but failures{why}; trying one request at a time until it answers"
             self._say(line, event="circuit_opened")
         if self.is_open and (new_round or not was_open):
             probe(self._limiter, self._probes, 0.0)

@@ -208,7 +208,7 @@ def error_text(body: bytes, limit: int = 200) -> str:
 
 
 def _short(error: BaseException) -> str:
-    return printable(str(error))[:200]
+    return printable(str(error).replace(" ssl:default", ""))[:200]  # said of plain HTTP, too
 
 
 def wait_s(state: RetryCallState) -> float:

@@ -47,7 +47,7 @@ class Outage:
                     self.sent.append(sent_at)
                     await clock.sleep(0.1)
                     if self.begin <= sent_at < self.end:
-                        adapter.failed(sent_at=sent_at)
+                        adapter.failed(sent_at=sent_at, reason="HTTP 503: over capacity")
                         if adapter.gives_up and self.gave_up_at is None:
                             self.gave_up_at = clock.now()
                     else:
@@ -66,7 +66,7 @@ def test_an_outage_is_probed_and_over_as_soon_as_a_probe_is_answered() -> None:
     assert outage.count(10, 70) <= 64 + 2 * SILENT_ROUNDS + 10  # what was on its way, and probes at 0.5, 1, 2, 4, … s
     assert outage.count(70, 100) > 100
     assert [line.removeprefix("teacher: ") for line in outage.said.lines] == [
-        "nothing but failures; trying one request at a time until it answers", "answers again"
+        "nothing but failures (HTTP 503: over capacity); trying one request at a time until it answers", "answers again"
     ]  # fmt: skip
     assert outage.said.events == ["circuit_opened", "circuit_closed"]
 

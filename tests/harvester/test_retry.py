@@ -86,6 +86,13 @@ def test_not_sent_and_lost_after_sending_differ() -> None:
     assert (second.unreachable, second.maybe_billed) == (False, True)
 
 
+def test_a_closed_port_of_plain_http_is_said_without_words_on_tls() -> None:
+    key: Any = type("Key", (), {"ssl": True, "host": "localhost", "port": 8000})()  # aiohttp's default
+    found = decide(aiohttp.ClientConnectorError(key, OSError(111, "refused")))
+    assert isinstance(found, Retry)
+    assert found.reason == "unreachable: Cannot connect to host localhost:8000 [refused]"
+
+
 def test_an_error_of_our_own_is_not_taken_for_the_teachers() -> None:
     with pytest.raises(ZeroDivisionError):
         decide(ZeroDivisionError())
