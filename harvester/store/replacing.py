@@ -5,6 +5,7 @@ takes its name, or it would read the new one's log as its own: SQLite's exclusiv
 taken into the old file and removed first.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -65,7 +66,7 @@ def require_room(store: Path, needed: int) -> None:
         mb, has = f"{needed / 1e6:,.0f}", f"{free / 1e6:,.0f}"
         raise StoreUnusable(
             f"{store}: compacting needs {mb} MB of free room in its folder, which has {has}; free some and run again, "
-            "nothing was changed"
+            "nothing that it holds was changed"
         )
 
 
@@ -125,6 +126,11 @@ def _make_alike(new: Path, store: Path) -> None:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        if (
+            whole := getattr(fcntl, "F_FULLFSYNC", None)
+        ) is not None:  # macOS: fsync alone leaves it in the drive's cache
+            with suppress(OSError):  # not every file system has it
+                fcntl.fcntl(descriptor, whole)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
