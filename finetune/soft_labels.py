@@ -19,7 +19,7 @@ from finetune.listings import ABSENT
 from finetune.notes import HarvestNotes
 from finetune.rendering import IGNORED, Example, Rendered
 from finetune.student import Base
-from finetune.tails import Tails
+from finetune.tails import MOST_PER_REQUEST, Tails
 from finetune.token_bytes import Vocabulary
 from harvester.records import count_of
 
@@ -29,8 +29,6 @@ UNSPELT = "tokens_without_bytes"
 """Why no row has soft labels: the student's tokens cannot be spelt as bytes."""
 BEFORE = re.compile(rb"\s*((<think>\s*)?</think>\s*)?")
 """What templates have a student say before its answer."""
-MOST_PER_REQUEST = ("top_logprobs", "logprobs")
-"""Parameters that say how many tokens were to be listed; with the first, `logprobs` is true or false."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ WITHOUT_MORE = frozenset({"openai", "azure"})
 """Providers whose API has neither top_k nor min_p, and no defaults of a model's own."""
 HARMLESS = frozenset({"max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "seed", "stream", "stop"})
 """Parameters that leave the distribution alone. One that is not known may change it."""
+MOST_PER_REQUEST = ("top_logprobs", "logprobs")
+"""Parameters that say how many tokens were to be listed; with the first, `logprobs` is true or false."""
 LEFT_ALONE = ("older", "terms:", "prompt alone")
 """Beginnings of the reasons for which rows are left out, whatever their answer says."""
 
@@ -58,7 +60,7 @@ def _why_none_at_all(rendered: Rendered, notes: HarvestNotes) -> str | None:
 
 
 def _lacks(row: Row) -> bool:
-    return row.stored_logprobs is None and any(_stated(row).get(name) for name in ("logprobs", "top_logprobs"))
+    return row.stored_logprobs is None and any(_stated(row).get(name) for name in MOST_PER_REQUEST)
 
 
 def _why_not_pure(stated: Mapping[str, Any], provider: str | None) -> str | None:

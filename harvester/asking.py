@@ -7,6 +7,7 @@ from harvester.adapting import Adapter
 from harvester.budget import Budget, cost_nusd, worst_case_tokens
 from harvester.errors import TeacherUnusable
 from harvester.limiter import Limiter
+from harvester.noticing import kind_of
 from harvester.parsing import read_usage
 from harvester.pricing import Price
 from harvester.records import Json
@@ -157,8 +158,7 @@ class Asker:
         elif decision.throttled or decision.after_s is not None:
             self._adapter.throttled(headers, after_s=decision.after_s, sent_at=sent_at)
         else:
-            # What a server says beside its status may be long, and hold anything.
-            reason = decision.reason if decision.unreachable else decision.reason.partition(":")[0]
+            reason = decision.reason if decision.unreachable else kind_of(decision.reason)
             self._adapter.failed(sent_at=sent_at, reason=reason)
 
     def _signal(self, decision: Retry | GiveUp) -> Exception:
