@@ -19,6 +19,8 @@ from serving_thread import serving_app  # isort: skip - helpers beside the tests
 from strict import Strict  # isort: skip
 from wire_faults import Fault, Wire  # isort: skip
 
+TOGETHER_S = 30.0
+"""How long `together` requests are waited for; a client that never has so many in flight gets none answered."""
 Reply = tuple[int, dict[str, str], bytes]
 Script = Callable[[dict[str, Any], int], "Reply | Fault | None"]
 """(request body, how often this very body was asked before) → a reply or a fault of the test's own, or None for an
@@ -52,11 +54,16 @@ class AlreadyOnTheWire(web.StreamResponse):
 
 @dataclass
 class Provider:
-    """Counts what it was asked; `strict` refuses, `script` decides what it says, `latency_s` how soon."""
+    """Counts what it was asked; `strict` refuses, `script` decides what it says, `latency_s` how soon.
+
+    Nothing is said before `together` requests were in flight at once: how many there are does not hang on how fast the
+    machine is.
+    """
 
     script: Script = lambda _body, _before: None
     answer: Callable[[dict[str, Any]], str] = lambda body: "answer to " + last_line(body)
     latency_s: float | Callable[[dict[str, Any], int], float] = 0.0  # a number, or the script's arguments → seconds
+    together: int = 0
     strict: Strict | None = None
     models: list[str] = field(default_factory=list)  # what GET /v1/models lists; it is not there where this is empty
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -118,6 +125,9 @@ class Provider:
         if self.strict and (refusal := self.strict.refusal(body, now)):
             return refusal
         told = self.strict.headers(body, now) if self.strict else {}
+        async with asyncio.timeout(TOGETHER_S):
+            while max(count for _, count in self.busy) < self.together:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(self.latency_s(body, before) if callable(self.latency_s) else self.latency_s)
         return self.script(body, before) or (200, told, completion(self.answer(body)))
 

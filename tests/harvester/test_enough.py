@@ -55,7 +55,7 @@ def test_answers_that_come_faster_than_they_are_judged_are_not_asked_for_in_vain
 def test_few_missing_rows_are_asked_for_side_by_side(many: Any, provider: Any) -> None:
     del many.data["heldout"]
     many.save()
-    provider.latency_s = 0.05
+    provider.together = PERMITS
     run(many, accept=1)
     assert max(in_flight for _, in_flight in provider.busy) == PERMITS
 
