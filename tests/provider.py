@@ -73,6 +73,7 @@ class Provider:
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
     in_flight: int = 0
+    most_in_flight: int = 0
     busy: list[tuple[float, int]] = field(default_factory=list)  # (seconds, in flight from then on)
     _seen: Counter[str] = field(default_factory=Counter)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -126,13 +127,14 @@ class Provider:
             return refusal
         told = self.strict.headers(body, now) if self.strict else {}
         async with asyncio.timeout(TOGETHER_S):
-            while max(count for _, count in self.busy) < self.together:
+            while self.most_in_flight < self.together:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(self.latency_s(body, before) if callable(self.latency_s) else self.latency_s)
         return self.script(body, before) or (200, told, completion(self.answer(body)))
 
     def _count(self, more: int) -> None:
         self.in_flight += more
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.busy.append((time.monotonic(), self.in_flight))
 
     def mean_in_flight(self, begin: float, end: float) -> float:
