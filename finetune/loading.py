@@ -45,7 +45,7 @@ def load_files(name: str, place: Place, **settings: Any) -> tuple[Any, Any]:
             )
         except (OSError, ValueError, ImportError, SafetensorError) as error:
             reason = str(error).strip().split("\n")[0]
-            raise BadInput(f"--model {name}: neither a local folder nor a loadable hub id ({reason})") from error
+            raise BadInput(f"--model {name}: cannot be loaded ({reason}); get its files again") from error
     model, found = loaded
     _require_all(name, found)
     if unused := found["unexpected_keys"]:

@@ -12,6 +12,7 @@ from finetune.config import EMBEDDED, Compute, RunConfig
 from finetune.errors import BadInput
 from finetune.rendering import CLOSE, Renderer
 from finetune.serving.tokens import Spell, speller
+from finetune.serving.wanted import require_model
 from finetune.student import Base, load_base, load_student, output_head, plain
 from harvester.teachers.weights import MODEL_NAME
 
@@ -79,6 +80,7 @@ def load(model: str, *, name: str | None = None, dtype: str | None = None) -> Se
         BadInput: it cannot be loaded.
         TeacherUnusable: `embedded` is not in the cache and cannot be fetched.
     """
+    require_model(model)
     folder = Path(model)
     if (folder / runs.FACTS).exists():
         facts, config = runs.read_finished(folder)
