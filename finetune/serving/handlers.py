@@ -11,6 +11,7 @@ from aiohttp import web
 from finetune.serving import prompts
 from finetune.serving.calls import Answered, Call, gather
 from finetune.serving.engine import Engine
+from finetune.serving.limits import read_body
 from finetune.serving.refusals import NOT_FOUND, Refused, stopping
 from finetune.serving.replies import ChatForm, CompletionForm, Form
 from finetune.serving.requests import (
@@ -73,7 +74,7 @@ class Api:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/chat/completions."""
-        asked = read(ChatAsked, await request.read())
+        asked = read(ChatAsked, await read_body(request))
         self._require_model(asked.model)
         ids = await self._read(lambda: prompts.chat_ids(self._served, asked.messages))
         most = prompts.room(self._served, ids, asked.most_tokens)
@@ -82,7 +83,7 @@ class Api:
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions."""
-        asked = read(CompletionAsked, await request.read())
+        asked = read(CompletionAsked, await read_body(request))
         self._require_model(asked.model)
         special = asked.add_special_tokens
         ids = await self._read(
@@ -96,7 +97,7 @@ class Api:
 
     async def tokenize(self, request: web.Request) -> web.Response:
         """POST /tokenize."""
-        asked = read(TokenizeAsked, await request.read())
+        asked = read(TokenizeAsked, await read_body(request))
         self._require_model(asked.model)
         ids = await self._read(lambda: self._tokens(asked))
         texts = [readable(self._served.spell(token)) for token in ids] if asked.return_token_strs else None
@@ -106,7 +107,7 @@ class Api:
 
     async def detokenize(self, request: web.Request) -> web.Response:
         """POST /detokenize."""
-        asked = read(DetokenizeAsked, await request.read())
+        asked = read(DetokenizeAsked, await read_body(request))
         self._require_model(asked.model)
         prompts.require_ids(self._served, asked.tokens, "tokens")
         return reply({"prompt": await self._read(lambda: self._served.base.tokenizer.decode(asked.tokens))})

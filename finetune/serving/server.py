@@ -13,6 +13,7 @@ from aiohttp import web
 
 from finetune.data import say
 from finetune.errors import BadInput
+from finetune.serving import limits
 from finetune.serving.app import is_loopback, make_app
 from finetune.serving.engine import Engine
 from finetune.serving.served import Served, load
@@ -73,14 +74,21 @@ async def running(engine: Engine, listener: socket.socket, *, host: str, key: st
     """A server for the length of the context; what was asked by its end is answered."""
     engine.start()
     app = make_app(engine, key=key, host=host)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=LAST_WRITES_S)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=LAST_WRITES_S,
+        keepalive_timeout=limits.IDLE_S,
+    )
     await runner.setup()
+    accepting = await limits.accept(runner, listener)
     try:
-        await web.SockSite(runner, listener).start()
         yield Running(_url(listener), key, engine.served.name)
     finally:
         engine.close()
         await asyncio.to_thread(engine.join)
+        accepting.close()
         await runner.cleanup()
 
 
