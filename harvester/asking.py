@@ -169,10 +169,16 @@ class Asker:
         return TryAgain(decision)
 
     async def _mend(self, decision: GiveUp) -> str:
-        """What the teacher has, where what was asked for is not there."""
-        names = await self._client.models() if decision.unknown_name else []
+        """Where to look: for the key, or at what the teacher has where what was asked for is not there."""
+        if decision.refused == "key":
+            return f"; {self._client.key_used}"
+        if decision.refused != "name":
+            return ""
+        names = await self._client.models()
         more = ", …" if len(names) > SHOWN_MODELS else ""
-        return f"; it has the models {', '.join(names[:SHOWN_MODELS])}{more}" if names else ""
+        if names:
+            return f"; it has the models {', '.join(names[:SHOWN_MODELS])}{more}"
+        return f"; asked was {self._client.url}: a base_url goes up to and including /v1 with most providers"
 
     async def _send(self, body: bytes) -> Received | Exception:
         self.counters.sent += 1

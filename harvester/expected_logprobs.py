@@ -44,8 +44,8 @@ def warnings(recipe: Recipe) -> Iterator[str]:
     yield from (problem for step in asking if (problem := _too_large(recipe, step)))
     if recipe.answer_step in asking and (reasons := list(_why_no_sample(recipe))):
         yield (
-            f"{_place(recipe, recipe.answer_step)}: {'; '.join(reasons)}: training on soft labels takes the bucket loss"
-            " (C), which is biased in what is not listed, and not the unbiased one with the sampled tail (D)"
+            f"{_place(recipe, recipe.answer_step)}: {'; '.join(reasons)}: training on soft labels takes --loss bucket,"
+            " which is biased in what is not listed, and not --loss sampled, which is not"
         )
     if others := [step.name for step in asking if step is not recipe.answer_step]:
         yield (

@@ -55,6 +55,14 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def size_of(number: float) -> str:
+    """A number of bytes in SI's units, with digits left however small it is: `12 kB`, `3.4 MB`, `1.2 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"
+
+
 def digest(value: Json) -> str:
     """SHA-256 (hex) over the canonical JSON of a value."""
     return hashlib.sha256(canonical(value)).hexdigest()

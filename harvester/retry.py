@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -60,7 +60,7 @@ class GiveUp:
     reason: str
     stops_teacher: bool = False
     maybe_billed: bool = False  # there was an answer, and it is lost
-    unknown_name: bool = False  # no such model there, or no such path
+    refused: Literal["name", "key"] | None = None  # no such model or path there; a key that is wrong or missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _inner_status(error: Any) -> int:
 def _decide_status(status: int, reply: Received) -> Retry | GiveUp:
     reason = f"HTTP {status}: {error_text(reply.body)}"
     if status in (401, 402, 403) or _error_codes(reply.body) & QUOTA_CODES:
-        return GiveUp(reason, stops_teacher=True)
+        return GiveUp(reason, stops_teacher=True, refused="key" if status == 401 else None)  # noqa: PLR2004 - no login
     if status in RETRIED_STATUSES:
         after_s = retry_after_s(reply.headers)
         if after_s is not None and after_s > LONGEST_WAIT_S:
@@ -156,7 +156,7 @@ def _decide_status(status: int, reply: Received) -> Retry | GiveUp:
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
         return GiveUp(f"HTTP {status}: redirects are refused; put the final address into base_url", stops_teacher=True)
     if status == 404:  # noqa: PLR2004 - no such path or model: true of every request
-        return GiveUp(reason, stops_teacher=True, unknown_name=True)
+        return GiveUp(reason, stops_teacher=True, refused="name")
     return GiveUp(reason)
 
 

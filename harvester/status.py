@@ -13,7 +13,7 @@ from harvester.recipe import SEEDS, Recipe
 from harvester.store import Counts, RunState, StoreReader, batches
 from harvester.store.accepted import accepted_rows
 from harvester.store.lock import holder
-from harvester.store.schema import EXHAUSTED, PENDING
+from harvester.store.schema import EXHAUSTED, FAILED, PENDING
 from harvester.store.writing import KILLED
 
 LOOKED_AT = 5000
@@ -70,8 +70,8 @@ def _judged_by_functions(recipe: Recipe) -> bool:
 def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
     """What a run that came to its end left.
 
-    `waiting_in_batches` are with a provider, `pending` requests nobody asked, `exhausted` ones were given up for now;
-    `dropped` counts rows of train and dev.
+    `waiting_in_batches` are with a provider, `pending` requests nobody asked, `exhausted` ones were given up for now,
+    `refused` ones for good; `dropped` counts rows of train and dev.
 
     Raises:
         StoreUnusable: as `status` does.
@@ -87,7 +87,7 @@ def ending(recipe: Recipe, store: Path | None = None) -> dict[str, Any]:
             dropped[reason] += number
     requests = _told_apart(counts, waiting)
     left = {state: requests.get(state, 0) for state in (IN_BATCHES, PENDING, EXHAUSTED)}
-    return {**left, "dropped": dict(dropped.most_common())}
+    return {**left, "refused": requests.get(FAILED, 0), "dropped": dict(dropped.most_common())}
 
 
 def _told_apart(counts: Counts, waiting: int) -> dict[str, int]:

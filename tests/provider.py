@@ -76,6 +76,7 @@ class Provider:
     most_in_flight: int = 0
     busy: list[tuple[float, int]] = field(default_factory=list)  # (seconds, in flight from then on)
     _seen: Counter[str] = field(default_factory=Counter)
+    _all_there: asyncio.Event = field(default_factory=asyncio.Event)
     _arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_until_asked(self, times: int, by: "subprocess.Popen[str]") -> None:
@@ -126,15 +127,16 @@ class Provider:
         if self.strict and (refusal := self.strict.refusal(body, now)):
             return refusal
         told = self.strict.headers(body, now) if self.strict else {}
-        async with asyncio.timeout(TOGETHER_S):
-            while self.most_in_flight < self.together:
-                await asyncio.sleep(0.01)
+        if self.together:
+            await asyncio.wait_for(self._all_there.wait(), TOGETHER_S)
         await asyncio.sleep(self.latency_s(body, before) if callable(self.latency_s) else self.latency_s)
         return self.script(body, before) or (200, told, completion(self.answer(body)))
 
     def _count(self, more: int) -> None:
         self.in_flight += more
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if 0 < self.together <= self.in_flight:
+            self._all_there.set()
         self.busy.append((time.monotonic(), self.in_flight))
 
     def mean_in_flight(self, begin: float, end: float) -> float:

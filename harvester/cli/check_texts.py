@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harvester.cli.texts import WARNING, low_high
+from harvester.records import size_of
 
 
 def check(result: dict[str, Any]) -> str:
@@ -40,13 +41,13 @@ def _mode(its: dict[str, Any]) -> str:
 def _logprobs_size(size: dict[str, Any], *, several: bool) -> str:
     """What they take in the store."""
     of = f" of {size['step']}" if several else ""
-    per = f"about {_mb(size['mb_per_1000'])} in the store per 1,000 answers of {size['tokens']:,} tokens"
-    in_all = "; for this recipe {} to {}".format(*map(_mb, size["mb"])) if size["mb"] else ""
+    per = f"about {_size(size['mb_per_1000'])} in the store per 1,000 answers of {size['tokens']:,} tokens"
+    in_all = "; for this recipe {} to {}".format(*map(_size, size["mb"])) if size["mb"] else ""
     return f"logprobs: {size['listed']}{of}: {per}{in_all}"
 
 
-def _mb(megabytes: float) -> str:
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.1f} MB"  # noqa: PLR2004 - SI's thousand
+def _size(megabytes: float) -> str:
+    return size_of(megabytes * 1e6)
 
 
 def _prompts(step: dict[str, Any], *, several: bool) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from harvester.cli.base import PATH, as_json, complete_recipe, load, say, show, trust_option, usable
-from harvester.records import count_of
+from harvester.records import count_of, size_of
 
 TOLD_EVERY_S = 5
 LEAST_SHARE = 0.01
@@ -83,27 +83,29 @@ class _Telling:
 
 def _info(found: dict[str, Any]) -> str:
     size, counts = found["file_bytes"], found["counts"]
-    log, free = _size(found["log_bytes"]), _size(found["free_bytes"])
+    log, free = size_of(found["log_bytes"]), size_of(found["free_bytes"])
     counted = ", ".join(count_of(counts[name], name[:-1]) for name in ("rows", "requests", "runs"))
     lines = [
-        f"{found['store']}: {_size(size)}, of it {free} in free pages; log {log}; schema {found['schema']}",
+        f"{found['store']}: {size_of(size)}, of it {free} in free pages; log {log}; schema {found['schema']}",
         f"{counted}, {counts['replies']} replies",
         *_parts(found["parts"], size, estimated=not found["every_page"]),
         f"requests: {_packed(found['requests'])}",
         f"replies: {_packed(found['replies'])}; log probabilities are {found['logprobs_share']:.0%} of that",
     ]
     if found["bytes_per_1000_rows"]:
-        lines.append(f"growth: {_size(found['bytes_per_1000_rows'])} per 1,000 rows")
+        lines.append(f"growth: {size_of(found['bytes_per_1000_rows'])} per 1,000 rows")
     lines.append(
-        f"`harvester store compact`: to about {_size(found['compacted_bytes'])}, "
-        f"{found['compacted_bytes'] / size - 1:+.0%}; needs {_size(found['needed_bytes'])} of free room"
+        f"`harvester store compact`: to about {size_of(found['compacted_bytes'])}, "
+        f"{found['compacted_bytes'] / size - 1:+.0%}; needs {size_of(found['needed_bytes'])} of free room"
     )
     if found["schema"] != found["newest_schema"]:
         lines.append(
             f"older than this Harvester's schema {found['newest_schema']}: `store compact` or `collect` mends it"
         )
     if found["leftover_bytes"]:
-        lines.append(f"left by a compaction that was killed: {_size(found['leftover_bytes'])}; the next one removes it")
+        lines.append(
+            f"left by a compaction that was killed: {size_of(found['leftover_bytes'])}; the next one removes it"
+        )
     if writer := found["writer"]:
         lines.append(f"in use by process {writer.get('pid', '?')} on {writer.get('host', '?')}")
     return "\n".join(lines)
@@ -111,7 +113,7 @@ def _info(found: dict[str, Any]) -> str:
 
 def _parts(parts: list[dict[str, Any]], size: int, *, estimated: bool) -> list[str]:
     large = [part for part in parts if part["bytes"] >= LEAST_SHARE * size]
-    lines = [f"  {_size(part['bytes']):>10}  {part['bytes'] / size:>4.0%}  {_name(part)}" for part in large]
+    lines = [f"  {size_of(part['bytes']):>10}  {part['bytes'] / size:>4.0%}  {_name(part)}" for part in large]
     return [*lines, "  (estimated from some rows of each table; --every-page reads all)"] if estimated else lines
 
 
@@ -121,16 +123,12 @@ def _name(part: dict[str, Any]) -> str:
 
 
 def _packed(found: dict[str, Any]) -> str:
-    return f"{_size(found['packed_bytes'])}, unpacked {_size(found['unpacked_bytes'])}"
+    return f"{size_of(found['packed_bytes'])}, unpacked {size_of(found['unpacked_bytes'])}"
 
 
 def _compacted(found: dict[str, Any]) -> str:
     before, after = found["bytes_before"], found["bytes_after"]
-    line = f"{found['store']}: {_size(before)} to {_size(after)}, {after / before - 1:+.0%}"
+    line = f"{found['store']}: {size_of(before)} to {size_of(after)}, {after / before - 1:+.0%}"
     if found["damaged"]:
         line += f"; {found['damaged']} damaged requests and replies stayed as they are, `harvester verify` lists them"
     return line
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e9:,.1f} GB" if number >= 1e9 else f"{number / 1e6:,.1f} MB"  # noqa: PLR2004 - SI's units

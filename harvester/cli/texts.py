@@ -39,6 +39,8 @@ def ended(result: dict[str, Any], limit: int | None) -> str:
         parts.append(f"{count_of(result['pending'], 'request')} pending")
     if result["exhausted"]:
         parts.append(f"{count_of(result['exhausted'], 'request')} given up for now, the next run asks again")
+    if result["refused"]:
+        parts.append(f"{count_of(result['refused'], 'request')} refused for good, --retry-failed asks again")
     if result["dropped"]:
         parts.append("dropped so far: " + ", ".join(f"{count} {reason}" for reason, count in result["dropped"].items()))
     return "  " + "; ".join(parts)

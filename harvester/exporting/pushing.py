@@ -17,7 +17,7 @@ from harvester import __version__
 from harvester.errors import BadInput, HarvesterError, RefusedByTerms, StoppedEarly, how_to_install
 from harvester.exporting.dataset import OURS, Exported
 from harvester.exporting.manifest import MANIFEST
-from harvester.records import printable
+from harvester.records import printable, size_of
 from harvester.terms import CLAIMED, PASSING, together
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Push:
         stale = sorted(name for name in _names(there) if name.split("/")[0] in OURS and name not in paths)
         size = sum(path.stat().st_size for path in paths.values())
         seen = "private" if there.private else "public"
-        self._tell(f"pushing {len(paths)} files, {size / 1e6:.1f} MB, to {self._repo} ({seen})")
+        self._tell(f"pushing {len(paths)} files, {size_of(size)}, to {self._repo} ({seen})")
         done = self._api.create_commit(
             self._repo,
             [

@@ -46,11 +46,16 @@ class OpenAICompatible:
         session: aiohttp.ClientSession,
         timeout_s: float,
         *,
+        key_from: str | None = None,
         stream_end: bytes = b"",
     ) -> None:
-        """A teacher at `base_url` (up to and including /v1); asked for streams where `stream_end` says how."""
+        """A teacher at `base_url` (up to and including /v1); asked for streams where `stream_end` says how.
+
+        `key_from` is the variable that the key was read from.
+        """
         self._base_url = base_url.rstrip("/")
-        self._url = f"{self._base_url}/chat/completions"
+        self.url = f"{self._base_url}/chat/completions"
+        self.key_used = f"its key is read from {key_from}" if key_from else "it was sent no key: state api_key_env"
         self._headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "harvester"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
@@ -73,7 +78,7 @@ class OpenAICompatible:
         async with (
             asyncio.timeout(self._timeout_s),
             self._session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False, timeout=CONNECT_TIMEOUT
+                self.url, data=body, headers=self._headers, allow_redirects=False, timeout=CONNECT_TIMEOUT
             ) as response,
         ):
             return Received(response.status, response.headers, self._without_key(await _read(response)))
@@ -168,7 +173,10 @@ def _value(name: str | None, where: str, environ: Mapping[str, str]) -> str | No
 async def connect(teacher: Teacher, given: Access) -> AsyncIterator[OpenAICompatible]:
     """A connected client for a teacher's address; its connections close with the context."""
     async with connections(teacher, given) as session:
-        yield OpenAICompatible(teacher.base_url, given.key, session, teacher.timeout_s, stream_end=_stream_end(teacher))
+        yield OpenAICompatible(
+            teacher.base_url, given.key, session, teacher.timeout_s,
+            key_from=teacher.api_key_env, stream_end=_stream_end(teacher),
+        )  # fmt: skip
 
 
 @asynccontextmanager

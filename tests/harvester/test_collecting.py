@@ -415,7 +415,20 @@ def test_an_unknown_model_is_answered_with_the_names_that_the_teacher_has(folder
     with pytest.raises(TeacherUnusable, match="no such model; it has the models toy-2, toy-3;"):
         run(folder)
     provider.models = []
-    with pytest.raises(TeacherUnusable, match="no such model; everything answered"):
+    with pytest.raises(TeacherUnusable, match=rf"no such model; asked was {provider.url}/chat/completions: .* /v1"):
+        run(folder)
+
+
+def test_a_refused_key_is_answered_with_where_it_was_read(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.script = lambda _body, _before: (401, {}, b'{"error": {"message": "no"}}')
+    with pytest.raises(TeacherUnusable, match="HTTP 401: no; it was sent no key: state api_key_env;"):
+        run(folder)
+    monkeypatch.setenv("TOY_API_KEY", "a wrong one")
+    folder.data["teacher"]["api_key_env"] = "TOY_API_KEY"
+    folder.save()
+    with pytest.raises(TeacherUnusable, match="HTTP 401: no; its key is read from TOY_API_KEY;"):
         run(folder)
 
 

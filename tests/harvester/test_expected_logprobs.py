@@ -15,7 +15,7 @@ from harvester.recipe import Recipe
 from harvester.teachers import weights
 
 PLAIN = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "max_tokens": 100, "logprobs": 20}
-C_INSTEAD = "training on soft labels takes the bucket loss (C)"
+C_INSTEAD = "training on soft labels takes --loss bucket"
 
 
 def warned(folder: Any, **sampling: Any) -> list[str]:
@@ -46,7 +46,7 @@ def test_check_tells_what_they_take(folder: Any, harvester: Any) -> None:
     per_1000 = f"{per_answer / 1000:.1f} MB"
     assert line == (
         f"logprobs: 20: about {per_1000} in the store per 1,000 answers of 100 tokens;"
-        f" for this recipe {per_answer / 1e6:.1f} MB to {per_answer / 1e5:.1f} MB"
+        f" for this recipe {per_answer / 1e3:.0f} kB to {per_answer / 1e2:.0f} kB"
     )
 
 

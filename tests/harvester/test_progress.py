@@ -95,6 +95,14 @@ def test_the_result_says_why_it_ended_and_what_is_left(
     assert result["pending"] == 10 - result["answered"]
 
 
+def test_the_result_says_what_was_refused_for_good(harvester: Any, folder: Any, provider: Any) -> None:
+    provider.script = lambda *_: (400, {}, b'{"error": {"message": "no such parameter"}}')
+    code, out, errors = harvester("collect", folder.path)
+    assert (code, errors.splitlines()[-1]) == (0, "10 failed: HTTP 400: no such parameter")
+    assert out.splitlines()[1] == "  all is asked; 10 requests refused for good, --retry-failed asks again"
+    assert json.loads(harvester("collect", folder.path, "--json")[1])["refused"] == 10
+
+
 # --- the question before money is spent
 
 
