@@ -27,7 +27,10 @@ def usage(prompt_tokens: int, answered: Sequence[Answered]) -> Json:
 
 
 def chat_logprobs(tokens: Sequence[Token], spell: Spell) -> Json:
-    """As chat completions have them: each token's text, bytes and log probability, and the likeliest ones'."""
+    """As chat completions have them: each token's text, bytes and log probability, and the likeliest ones'.
+
+    The token's own stands beside the list, which holds it only where it is one of them.
+    """
 
     def entry(token: int, logprob: float | None) -> dict[str, Json]:
         spelt = spell(token)
@@ -41,14 +44,21 @@ def chat_logprobs(tokens: Sequence[Token], spell: Spell) -> Json:
 
 
 def legacy_logprobs(tokens: Sequence[Token], offsets: Sequence[int], spell: Spell) -> Json:
-    """As completions have them: four lists. Of several likeliest tokens with the same text the best is listed."""
-    tops = [{readable(spell(one.id)): finite(one.logprob) for one in reversed(token.top)} for token in tokens]
+    """As completions have them: four lists. A token that is not among its likeliest ones is listed behind them."""
     return {
         "tokens": [readable(spell(token.id)) for token in tokens],
         "token_logprobs": [finite(token.logprob) for token in tokens],
-        "top_logprobs": [dict(reversed(top.items())) for top in tops],
+        "top_logprobs": [_listed(token, spell) for token in tokens],
         "text_offset": list(offsets),
     }
+
+
+def _listed(token: Token, spell: Spell) -> dict[str, Json]:
+    """Text → log probability; of several tokens with the same text the likeliest."""
+    listed: dict[str, Json] = {}
+    for one in (*token.top, token):
+        listed.setdefault(readable(spell(one.id)), finite(one.logprob))
+    return listed
 
 
 def vllm_prompt_logprobs(scores: PromptScores, spell: Spell) -> Json:

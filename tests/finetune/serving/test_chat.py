@@ -54,6 +54,13 @@ async def test_log_probabilities_are_those_of_the_model(openai: AsyncOpenAI, ser
     assert b"".join(bytes(entry.bytes) for entry in entries) == b"".join(map(served.spell, answer))
 
 
+async def test_a_token_beyond_the_likeliest_stands_beside_them_not_among_them(openai: AsyncOpenAI) -> None:
+    reply = await ask(openai, "a", temperature=1.7, seed=3, logprobs=True, top_logprobs=2)
+    entries = reply.choices[0].logprobs.content
+    assert all(len(entry.top_logprobs) == 2 for entry in entries)
+    assert any(entry.logprob < entry.top_logprobs[-1].logprob for entry in entries)
+
+
 async def test_log_probabilities_do_not_feel_the_sampling(openai: AsyncOpenAI, served: Served) -> None:
     reply = await ask(
         openai, "a", temperature=1.7, seed=3, logprobs=True, top_logprobs=2, extra_body={"return_token_ids": True}

@@ -117,6 +117,26 @@ async def test_logprobs_have_openai_s_old_form(openai: AsyncOpenAI, served: Serv
     assert all(offset <= len(choice.text) for offset in found.text_offset)
 
 
+async def test_the_sampled_token_is_listed_last_where_it_is_not_among_the_likeliest(
+    http: httpx.AsyncClient, served: Served
+) -> None:
+    prompt, beyond = ids_of(served, "so it is"), 0
+    for top in (0, 1, 3):
+        [choice] = await complete(http, prompt, temperature=2, seed=3, logprobs=top, return_token_ids=True)
+        found, answer = choice["logprobs"], choice["token_ids"]
+        logp_TV = torch.log_softmax(logits(served, [*prompt, *answer]), dim=-1)[len(prompt) - 1 : -1]
+        for token, logprob, listed, logp_V in zip(
+            answer, found["token_logprobs"], found["top_logprobs"], logp_TV, strict=True
+        ):
+            best = logp_V.topk(top)
+            outside = token not in best.indices.tolist()
+            own = [float(logp_V[token])] if outside else []
+            assert list(listed.values()) == pytest.approx([*best.values.tolist(), *own], abs=1e-4)
+            assert not outside or [*listed.values()][-1] == logprob
+            beyond += top and outside
+    assert beyond  # the seed draws what is not listed, too
+
+
 async def test_every_prompt_has_its_choices_side_by_side(http: httpx.AsyncClient) -> None:
     choices = await complete(http, ["so it is", "other"], n=2, temperature=1.5, seed=4)
     alone = [
