@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from harvester import retry
 from harvester.collecting import Options, Progress, collect, parse
 from harvester.errors import BadInput, RefusedByTerms, StoppedEarly, StoreUnusable, TeacherUnusable
 from harvester.limiter import LATE_REQUESTS_S
@@ -139,8 +140,14 @@ def test_a_stated_rate_is_not_passed(folder: Any, provider: Any) -> None:
     assert provider.asked_at[-1] - provider.asked_at[0] >= 9 * 0.05 - LATE_REQUESTS_S
 
 
-def test_failing_rows_do_not_keep_the_others_from_the_teacher(folder: Any, provider: Any) -> None:
-    """Half of the rows fail twice and sleep far longer than an answer takes; nobody's permit sleeps with them."""
+def test_failing_rows_do_not_keep_the_others_from_the_teacher(
+    folder: Any, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the rows fail twice and sleep longer than an answer takes; nobody's permit sleeps with them.
+
+    If permits did, half of them would be asleep: a busy machine, which takes a tenth, is told from that.
+    """
+    monkeypatch.setattr(retry, "FIRST_BACKOFF_S", 1.0)
     folder.seeds("train.jsonl", [f"seed {number}" for number in range(320)])
     folder.data["teacher"]["limits"] = {"concurrency": 64}
     folder.save()
@@ -151,7 +158,7 @@ def test_failing_rows_do_not_keep_the_others_from_the_teacher(folder: Any, provi
     last_first_ask = next(at for at, body in enumerate(provider.asked) if last_line(body) == "seed 319")
     all_used_at = next(at for at, count in provider.busy if count == 64)
     # From when every permit is used until there is nothing new to ask.
-    assert provider.mean_in_flight(all_used_at, provider.asked_at[last_first_ask]) >= 0.9 * 64
+    assert provider.mean_in_flight(all_used_at, provider.asked_at[last_first_ask]) >= 0.7 * 64
 
 
 def test_a_token_limit_is_settled_from_usage(folder: Any, provider: Any) -> None:
