@@ -114,11 +114,14 @@ class PairObjective(Objective):
         return self.sums(rows)[0]
 
     def sums(self, rows: Sequence[Pair]) -> Tensor:
-        """Loss; pairs in which the chosen answer has the larger reward β·log(π/reference); by how much it has."""
+        """Loss; pairs in which the chosen answer has the larger reward β·log(π/reference); by how much it has.
+
+        Equal rewards are half a pair: before the first step all are, and the share is that of guessing.
+        """
         margin_P, beta = self.margins(rows), self.made_small.beta or DEFAULT_BETA
         reference_P = margin_P.new_tensor([pair.reference for pair in rows])
         reward_P = beta * (margin_P.detach() - reference_P)
-        right_P = (reward_P > 0).to(reward_P)
+        right_P = (reward_P.sign() + 1) / 2
         return torch.stack([dpo(margin_P, reference_P, beta=beta).sum(), right_P.sum(), reward_P.sum()])
 
 

@@ -96,6 +96,9 @@ def told(facts: runs.Facts) -> str:
         parts.append(f"best at step {facts.best_step}")
     if facts.dev_loss is not None:
         parts.append(f"dev loss {facts.dev_loss:.3f}")
+    if "dev_reward_accuracy" in facts.rewards:
+        parts.append(f"{facts.rewards['dev_reward_accuracy']:.0%} of its pairs right")
+        parts.append(f"margin {facts.rewards['dev_reward_margin']:.3f}")
     if facts.got_worse:
         parts.append(
             f"worse than the {facts.dev_loss_before:.3f} before training: "

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,24 @@ def test_chosen_answers_get_likelier_beside_rejected_ones(
     assert BETA * sum(gained) / len(gained) == pytest.approx(last["dev_reward_margin"], rel=1e-3)
 
 
+def test_a_tie_is_half_right(tiny_folder: Path, pairs: list[Pair]) -> None:
+    objective, five = objective_of(config(tiny_folder)).eval(), pairs[:5]
+    with torch.no_grad():
+        margins = objective.margins(five).tolist()
+        known = [
+            replace(pair, reference=margin + by)
+            for pair, margin, by in zip(five, margins, [0.0, 1.0, 0.0, -1.0, -1.0], strict=True)
+        ]
+        assert float(objective.sums(known)[1]) == 3
+
+
+def test_before_training_no_answer_is_preferred(tiny_folder: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    loop = make_loop(config(tiny_folder), pairs, tmp_path / "run", dev=pairs[:3])
+    loop.run(never)
+    look, first, *_ = lines_of(loop)
+    assert (look["dev_reward_accuracy"], first["reward_accuracy"]) == (0.5, 0.5)
+
+
 def test_the_reference_of_a_fresh_adapter_is_that_of_the_base_without_it(tiny_folder: Path, pairs: list[Pair]) -> None:
     settings = config(tiny_folder)
     objective = objective_of(settings)
@@ -300,6 +319,9 @@ def test_the_command_trains_a_student_that_the_other_commands_take(
     assert facts["dev_loss"] < facts["dev_loss_before"] == pytest.approx(math.log(2))
     names = {f"{split}reward_{what}" for split in ("", "dev_") for what in ("accuracy", "margin")}
     assert facts["rewards"].keys() == names
+    rewards = facts["rewards"]
+    of_dev = f"dev loss {facts['dev_loss']:.3f}, {rewards['dev_reward_accuracy']:.0%} of its pairs right"
+    assert f"{of_dev}, margin {rewards['dev_reward_margin']:.3f}" in training.told(read_facts(run))
     steps = [line for line in runs.read_lines(run / runs.METRICS) if "loss" in line]
     assert facts["rewards"]["reward_margin"] == steps[-1]["reward_margin"] > 0
     assert evaluate(run, max_new_tokens=2)["arms"].keys() == {"base", "base_instruction", "teacher", "student"}
