@@ -2,6 +2,7 @@
 
 # ruff: noqa: N806 - shape suffixes
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ PROBES = (
     'def f(x): return {"a": [x**2, -1]}  # café, naïve, 漢字',
 )
 """Texts that tokenizers of different families cut differently."""
+LEAST_SCORED = 2
+"""Tokens: nothing predicts the first."""
 LEAST_LOGPROB, ROUNDING = -9999.0, 1e-3
 """Of a logprob. Servers say the least for a probability of 0, JSON having no infinity; rounding brings some above 0."""
 
@@ -61,6 +64,21 @@ class Teacher:
         # A server that scores a prompt answers it too, by one token at least.
         self.longest = told - 1 if isinstance(told, int) else None  # tokens that it scores together; None: not told
 
+    def require_scores(self, top: int) -> None:
+        """See that it scores prompts and lists as many tokens: known before a student is loaded, by its own ids.
+
+        Args:
+            top: as of `score`.
+
+        Raises:
+            BadInput: it does not.
+            TeacherUnusable: the server cannot be asked.
+        """
+        ids = self._tokens(PROBES[-1])
+        if not isinstance(ids, list) or len(ids) < LEAST_SCORED:
+            raise BadInput(f"--teacher {self.url}: /tokenize gives {_few(ids)} for {PROBES[-1]!r}; {SERVERS}")
+        self.score([(ids[:LEAST_SCORED], 1)], top, sys.maxsize)
+
     def require_same_tokens(self, tokenizer: Any, texts: Sequence[str]) -> None:
         """See that the student's token ids mean to the teacher what they mean to the student.
 
@@ -73,14 +91,12 @@ class Teacher:
             TeacherUnusable: the server cannot be asked.
         """
         for text in (*PROBES, " ".join(tokenizer.all_special_tokens), *texts):
-            mine = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-            body = {"model": self.model, "prompt": text, "add_special_tokens": False}
-            theirs = self._client.ask("/tokenize", body, mend=f"without it tokenizers cannot be compared: {SERVERS}")
-            if theirs.get("tokens") != mine:
+            mine, theirs = list(tokenizer(text, add_special_tokens=False)["input_ids"]), self._tokens(text)
+            if theirs != mine:
                 raise BadInput(
                     f"--teacher {self.url}: {self.model} has another tokenizer than the student ({text[:40]!r} is"
-                    f" {_few(theirs.get('tokens'))} there, {_few(mine)} here); take a student of its family, or learn"
-                    " from its answers by another --loss"
+                    f" {_few(theirs)} there, {_few(mine)} here); take a student of its family, or learn from its"
+                    " answers by another --loss"
                 )
 
     def score(self, rows: Sequence[tuple[Sequence[int], int]], top: int, vocabulary: int) -> list[Scores]:
@@ -104,6 +120,12 @@ class Teacher:
                 for told, (ids, first) in zip(replied, some, strict=True)
             ]
         return found
+
+    def _tokens(self, text: str) -> Any:
+        """The ids that it says a text has."""
+        body = {"model": self.model, "prompt": text, "add_special_tokens": False}
+        mend = f"without it tokenizers cannot be compared: {SERVERS}"
+        return self._client.ask("/tokenize", body, mend=mend).get("tokens")
 
     def _replied(self, prompts: Sequence[Sequence[int]], top: int) -> list[Any]:
         """The `prompt_logprobs` of some prompts, in their order."""

@@ -143,7 +143,7 @@ def _load(data: Dataset, config: RunConfig, world: World, address: TeacherAddres
     sharded = config.method == "full" and world.size > 1
     if sharded and address is not None:
         raise BadInput(f"--loss {config.loss.kind}: not with --method full on several GPUs; take adapters, or one GPU")
-    teacher = None if address is None else _teacher(address)
+    teacher = None if address is None else _teacher(address, config)
     base, model = prepare(config, device=CPU if sharded else None)
     longest = _longest(base, config, teacher)
     found = material(data, base, config, longest)
@@ -158,10 +158,12 @@ def _load(data: Dataset, config: RunConfig, world: World, address: TeacherAddres
     return _Loaded(base, identity.digest(config.model), objective, found, sharded, source)
 
 
-def _teacher(address: TeacherAddress) -> Teacher:
+def _teacher(address: TeacherAddress, config: RunConfig) -> Teacher:
     from finetune.teacher_client import Client  # noqa: PLC0415 - the SDK takes a second
 
-    return Teacher(Client(address), address.model)
+    teacher = Teacher(Client(address), address.model)
+    teacher.require_scores(config.loss.listed)
+    return teacher
 
 
 def _longest(base: Base, config: RunConfig, teacher: Teacher | None) -> int:

@@ -19,7 +19,7 @@ import torch
 from teachers import KEY, fake, teacher
 from toys import Command, make_llama, make_row, make_tokenizer, write_dataset
 
-from finetune import checkpoint, runs
+from finetune import checkpoint, runs, training
 from finetune.config import EMBEDDED, RunConfig, make_config
 from finetune.errors import BadInput, Stopped
 from finetune.rendering import Renderer
@@ -232,7 +232,7 @@ def test_a_teacher_that_goes_away_ends_the_run_and_its_checkpoint_stays(
 
     def until_the_fourth(self: Teacher, *given: Any) -> Any:
         asked.append(given)
-        if len(asked) == 4:
+        if len(asked) == 5:  # the first one is no step's
             raise TeacherUnusable("--teacher: gone")
         return score(self, *given)
 
@@ -273,6 +273,20 @@ def test_a_server_that_gives_no_prompt_logprobs_is_refused(config: RunConfig, da
         pytest.raises(BadInput, match="no prompt_logprobs of every token in its reply; use vLLM or `finetune serve`"),
     ):
         train(dataset, tmp_path / "run", config, teacher=TeacherAddress(server.url))
+
+
+def test_more_listed_tokens_than_the_teacher_gives_are_refused_before_weights_are_loaded(
+    tiny_folder: Path, dataset: Path, address: TeacherAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(training, "prepare", prepare)
+    with pytest.raises(BadInput, match=r"/v1/completions: HTTP 400: prompt_logprobs: .* no larger --top than it lists"):
+        train(dataset, tmp_path / "run", settings(tiny_folder, loss={"top": 21}), teacher=address)
+    with pytest.raises(AssertionError):
+        train(dataset, tmp_path / "run", settings(tiny_folder, loss={"top": 20}), teacher=address)
+    assert not (tmp_path / "run").exists()
 
 
 def test_prompts_that_the_teacher_s_context_does_not_hold_are_left_out(

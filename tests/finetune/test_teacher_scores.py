@@ -73,6 +73,23 @@ def test_nothing_need_be_listed(address: TeacherAddress, served: Served) -> None
     assert scores.ids_NK.shape == (5, 0)
 
 
+def test_whether_it_scores_and_lists_enough_is_known_by_two_of_its_tokens(address: TeacherAddress) -> None:
+    found = Teacher(Client(address), None)
+    for top in (0, 20):
+        found.require_scores(top)
+    with pytest.raises(BadInput, match=r"HTTP 400: prompt_logprobs: .*; use vLLM or .*no larger --top than it lists"):
+        found.require_scores(21)
+
+
+@pytest.mark.parametrize("tokens", [None, "12", [5]])
+def test_a_server_that_cuts_no_text_into_tokens_is_refused(tokens: Any) -> None:
+    with (
+        fake(tokenize={"tokens": tokens}) as server,
+        pytest.raises(BadInput, match=r"/tokenize gives .*; use vLLM or `finetune serve`"),
+    ):
+        opened(server.url).require_scores(1)
+
+
 def test_its_model_and_context_are_the_server_s(address: TeacherAddress) -> None:
     found = Teacher(Client(address), None)
     assert (found.model, found.longest) == ("tiny", 511)
