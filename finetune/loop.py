@@ -18,7 +18,7 @@ from finetune.config import RunConfig
 from finetune.data import say
 from finetune.distributed import World
 from finetune.errors import Stopped
-from finetune.metrics import Metrics, StepResult
+from finetune.metrics import SAMPLED, Metrics, StepResult
 from finetune.objective import Objective
 from finetune.preference import Learnt
 from finetune.rendering import Example
@@ -72,7 +72,7 @@ class Loop:
     world: World = field(default_factory=World)
     tensorboard: bool = False
     source: Source | None = None  # makes the examples of each step anew from the rows' numbers; None: as they are
-    means: dict[str, float] = field(default_factory=dict)  # newest of each measure; of the dev split as `dev_…`
+    means: dict[str, float] = field(default_factory=dict)  # the newest: of each measure, of dev as `dev_…`, of samples
     ended_by: str = "epochs"
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Loop:
         require_finite(step_of(self.folder, progress.step + 1), what, means["loss"], norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.means |= means
+        self.means |= {**means, **sampled}
         tokens, total_tokens = sum(row.supervised for row in rows), sum(row.length for row in rows)
         return StepResult(means=means, tokens=tokens, total_tokens=total_tokens, grad_norm=norm, sampled=sampled)
 
@@ -237,7 +237,8 @@ class Loop:
         if self.metrics is None:
             return
         for line in self.metrics.keep(lambda line: line["step"] <= step):
-            self.means |= {name: line[name] for name in (*self.objective.measures, *self._of_dev()) if name in line}
+            names = (*self.objective.measures, *self._of_dev(), *SAMPLED)
+            self.means |= {name: line[name] for name in names if name in line}
 
     def _take_look(self, progress: Progress) -> None:
         """What the look at the dev split after the best step found is the newest again, as its weights are."""

@@ -21,6 +21,8 @@ from harvester.errors import how_to_install
 TALK_EVERY_S = 5.0
 TENSORBOARD = "tensorboard"
 STATUS = Path("/proc/self/status")
+SAMPLED = ("reverse_kl", "answer_tokens", "ended")
+"""What a step's line has of answers that the student sampled, beside the seconds that they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,9 @@ class Metrics:
         """Tells a person of a step."""
         dev = "" if dev_loss is None else f"  dev {dev_loss:.3f}"
         right = f"  {line['reward_accuracy']:.0%} right" if "reward_accuracy" in line else ""
+        unfinished = f"  {1 - line['ended']:.0%} unfinished" if "ended" in line else ""
         text = (
-            f"loss {line['loss']:.3f}{right}{dev}  {line['tokens_per_s']:.0f} supervised tok/s "
+            f"loss {line['loss']:.3f}{right}{unfinished}{dev}  {line['tokens_per_s']:.0f} supervised tok/s "
             f"({line['total_tokens_per_s']:.0f} in all)  {line['memory_mb'] / 1000:.1f} GB  {_clock(left_s)} left"
         )
         if self._bar is not None:

@@ -57,6 +57,7 @@ class Facts(BaseModel):
     train_loss: float | None = None  # nats per supervised token, or per pair, mean over the last step
     dev_loss: float | None = None
     rewards: Mapping[str, float] = {}  # of pairs: accuracy and margin as the losses' means; {} in runs on rows
+    sampled: Mapping[str, float] = {}  # the last step's `metrics.SAMPLED`; {} where the student sampled nothing
     dev_loss_before: float | None = None  # of the base, before the first step
     train_minutes: float = 0.0  # loading included
 

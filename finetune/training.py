@@ -16,6 +16,7 @@ from finetune.distributed import CPU, World, join
 from finetune.errors import BadInput
 from finetune.loop import Loop
 from finetune.material import Material, material
+from finetune.metrics import SAMPLED
 from finetune.mishaps import clear
 from finetune.objective import Objective, PairObjective, make_objective
 from finetune.on_policy import OnPolicy
@@ -162,7 +163,9 @@ def _teacher(address: TeacherAddress, config: RunConfig) -> Teacher:
     from finetune.teacher_client import Client  # noqa: PLC0415 - the SDK takes a second
 
     teacher = Teacher(Client(address), address.model)
-    teacher.require_scores(config.loss.listed)
+    teacher.require_scores(listed := config.loss.listed)
+    more = f", with {listed} listed at each token" if listed else ""
+    say(f"{teacher.url}: {teacher.model} scores what the student samples{more}")
     return teacher
 
 
@@ -209,6 +212,7 @@ def _outcome(loop: Loop, done: Progress, loading_s: float) -> dict[str, Any]:
         "train_loss": loop.means.get("loss"),
         "dev_loss": loop.means.get("dev_loss"),
         "rewards": {name: mean for name, mean in loop.means.items() if "reward" in name},
+        "sampled": {name: loop.means[name] for name in SAMPLED if name in loop.means},
         "dev_loss_before": done.loss_before,
         "seen": loop.seen(done),
         "train_minutes": (loading_s + done.seconds) / 60,

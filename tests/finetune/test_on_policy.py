@@ -124,7 +124,7 @@ def test_stopping_and_going_on_is_the_same_to_the_bit(
     parts = train(dataset, tmp_path / "parts", config, teacher=address)
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
-    assert parts.seen == whole.seen
+    assert (parts.seen, parts.sampled) == (whole.seen, whole.sampled)
 
 
 def weights(run: Path) -> bytes:
@@ -175,6 +175,7 @@ def test_each_step_s_metrics_tell_of_what_was_sampled(
         assert 0 <= line["ended"] <= 1
         assert line["tokens"] == pytest.approx(4 * line["answer_tokens"])
         assert 0 < line["sampling_s"] + line["scoring_s"] < line["seconds"]
+    assert facts.sampled == {name: lines[-1][name] for name in ("reverse_kl", "answer_tokens", "ended")}
     assert facts.seen["rows"] == 24
     assert facts.seen["supervised"] == sum(line["tokens"] for line in lines)
     assert facts.seen["total"] == sum(line["total_tokens"] for line in lines)
@@ -329,11 +330,14 @@ def test_the_command_line_takes_it_all(
 ) -> None:
     more = ("--teacher", address.url, "--teacher-model", "teacher", "--teacher-key-env", "TEACHER_TOKEN")
     bounds = ("--max-new-tokens", 3, "--top", 4, "--max-steps", 1, "--json")
-    code, out, _ = finetune(
+    code, out, err = finetune(
         "train", dataset, "--out", tmp_path / "run", "--model", tiny_folder, "--loss", "reverse", *more, *bounds
     )
     assert code == 0
-    assert Facts.model_validate(json.loads(out)).scored_by["model"] == "teacher"
+    facts = Facts.model_validate(json.loads(out))
+    assert facts.scored_by["model"] == "teacher"
+    assert err.count(f"{address.url}: teacher scores what the student samples, with 4 listed at each token\n") == 1
+    assert f"{1 - facts.sampled['ended']:.0%} unfinished" in err
     code, _, err = finetune("train", dataset, "--out", tmp_path / "other", "--teacher-model", "teacher")
     assert code == 2
     assert "give its URL" in err
