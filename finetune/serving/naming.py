@@ -55,9 +55,10 @@ def legacy_logprobs(tokens: Sequence[Token], offsets: Sequence[int], spell: Spel
 
 def _listed(token: Token, spell: Spell) -> dict[str, Json]:
     """Text → log probability; of several tokens with the same text the likeliest."""
+    ranked: list[tuple[int, float | None]] = [(one.id, one.logprob) for one in token.top]
     listed: dict[str, Json] = {}
-    for one in (*token.top, token):
-        listed.setdefault(readable(spell(one.id)), finite(one.logprob))
+    for one, logprob in (*ranked, (token.id, token.logprob)):
+        listed.setdefault(readable(spell(one)), finite(logprob))
     return listed
 
 
