@@ -14,7 +14,7 @@ from finetune.costs import Spent, bill
 from finetune.data import Dataset, open_dataset, say
 from finetune.describing import describe, usd_per_answer
 from finetune.errors import BadInput
-from finetune.heldout import Prompt, heldout_prompts, overlap
+from finetune.heldout import Prompt, heldout_prompts, overlap, require_references
 from finetune.notes import NOTES, read_notes
 from finetune.reporting import HTML, write_report
 from finetune.scoring import summarise
@@ -61,6 +61,7 @@ def evaluate(
     data = open_dataset(Path(dataset or facts.dataset))
     if dataset is None and data.sha256 != facts.dataset_sha256:
         say(f"{data.path}: changed since the run was trained; scoring on what it is now")
+    require_references(data, _known_without(facts, config))
     prompts = heldout_prompts(data, limit)
     room = max_new_tokens or max(MIN_NEW_TOKENS, int(ROOM * facts.longest_answer))
     # All that can be refused is refused here, before anything of an earlier evaluation is touched.
@@ -84,6 +85,17 @@ def evaluate(
         runs.write_text(folder / runs.REPORT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         write_report(folder)
     return result
+
+
+def _known_without(facts: runs.Facts, config: RunConfig) -> str:
+    """What a run tells of its student where nothing can be scored."""
+    if facts.dev_loss is None or facts.dev_loss_before is None:
+        return "without a split dev there is no loss either (`dev` in the recipe)"
+    what, unit = ("pairs", "pair") if config.loss.kind == "dpo" else ("answers", "token")
+    return (
+        f"the loss on the {what} of dev, which need none, went from {facts.dev_loss_before:.3f} to {facts.dev_loss:.3f}"
+        f" nats per {unit}"
+    )
 
 
 def _answers(

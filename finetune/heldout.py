@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from finetune.data import Dataset, Message, Row
 from finetune.errors import BadInput
-from harvester.records import Json
+from harvester.records import Json, count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,40 @@ class Prompt:
     teacher: tuple[Row, ...]
 
 
+def require_references(data: Dataset, otherwise: str) -> None:
+    """Sees that every held-out row has what its answers are scored against.
+
+    Args:
+        data: the dataset.
+        otherwise: what is known without scores, where no row has any.
+
+    Raises:
+        BadInput: a row has none, or there is no split `test`.
+    """
+    rows = data.split("test")
+    lacking = [row.row_id for row in rows if row.reference is None]
+    if not lacking:
+        return
+    where, of = f"{data.path}: split test", count_of(len(rows), "row")
+    if len(lacking) < len(rows):
+        raise BadInput(
+            f"{where}: {len(lacking)} of its {of} (the first: {lacking[0]}) without a `reference` to be scored against;"
+            " give every held-out seed one and export again"
+        )
+    raise BadInput(
+        f"{where}: none of its {of} has a `reference`, and answers are scored against nothing else; {otherwise}; for"
+        " scores give the held-out seeds one and export again"
+    )
+
+
 def heldout_prompts(data: Dataset, limit: int | None) -> list[Prompt]:
     """The held-out prompts in the dataset's order.
 
     Raises:
-        BadInput: a row has nothing to be scored against.
+        BadInput: there is no split `test`.
     """
     by_seed: dict[str, list[Row]] = {}
     for row in data.split("test"):
-        if row.reference is None:
-            raise BadInput(
-                f"{data.path}: split test: row {row.row_id}: column 'reference' is null; give the held-out seeds a "
-                "`reference` and export again"
-            )
         by_seed.setdefault(row.seed_id, []).append(row)
     prompts = [
         Prompt(

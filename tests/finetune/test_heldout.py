@@ -5,7 +5,7 @@ from toys import make_row, write_dataset
 
 from finetune.data import open_dataset
 from finetune.errors import BadInput
-from finetune.heldout import heldout_prompts, overlap
+from finetune.heldout import heldout_prompts, overlap, require_references
 
 
 def test_overlap_ignores_case_and_spaces(tmp_path: Path) -> None:
@@ -20,10 +20,21 @@ def test_limit_takes_prompts_with_all_their_answers(toy_dataset: Path) -> None:
     assert [len(prompt.teacher) for prompt in prompts] == [2, 2]
 
 
-def test_a_test_row_without_reference_is_named(tmp_path: Path) -> None:
-    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(1)], "test": [make_row(2)]}))
-    with pytest.raises(BadInput, match="row row2-0: column 'reference' is null"):
-        heldout_prompts(data, None)
+@pytest.mark.parametrize(
+    ("references", "problem"),
+    [
+        ([1, None, 3], r"1 of its 3 rows \(the first: row1-0\) without a `reference`"),
+        ([None, 2, None], r"2 of its 3 rows \(the first: row0-0\) without a `reference`"),
+        ([None, None], "none of its 2 rows has a `reference`, and .*; the loss fell; for scores give"),
+    ],
+)
+def test_rows_without_reference_are_named_and_counted(
+    references: list[int | None], problem: str, tmp_path: Path
+) -> None:
+    rows = [make_row(number, reference=reference) for number, reference in enumerate(references)]
+    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(9)], "test": rows}))
+    with pytest.raises(BadInput, match=problem):
+        require_references(data, "the loss fell")
 
 
 def test_a_dataset_without_test_split_is_refused(tmp_path: Path) -> None:
