@@ -146,7 +146,7 @@ def _inner_status(error: Any) -> int:
 
 def _decide_status(status: int, reply: Received) -> Retry | GiveUp:
     reason = f"HTTP {status}: {error_text(reply.body)}"
-    if status in (401, 402, 403) or _error_codes(reply.body) & QUOTA_CODES:
+    if _refuses_everything(status, reply.body):
         return GiveUp(reason, stops_teacher=True, refused="key" if status == 401 else None)  # noqa: PLR2004 - no login
     if status in RETRIED_STATUSES:
         after_s = retry_after_s(reply.headers)
@@ -187,6 +187,22 @@ def _error_codes(body: bytes) -> set[str]:
     error = _error_of(body)
     kinds = (error.get("code"), error.get("type")) if isinstance(error, dict) else ()
     return {kind for kind in kinds if isinstance(kind, str)}
+
+
+def _refuses_everything(status: int, body: bytes) -> bool:
+    if status == 403:  # noqa: PLR2004 - forbidden
+        return not _moderated(body)
+    return status in (401, 402) or bool(_error_codes(body) & QUOTA_CODES)
+
+
+def _moderated(body: bytes) -> bool:
+    """Whether a moderator refused this one request: OpenRouter says which of its categories, or what it found.
+
+    Source: https://openrouter.ai/docs/errors (moderation errors).
+    """
+    error = _error_of(body)
+    metadata = error.get("metadata") if isinstance(error, dict) else None
+    return isinstance(metadata, dict) and not {"reasons", "flagged_input"}.isdisjoint(metadata)
 
 
 def _error_of(body: bytes) -> Any:

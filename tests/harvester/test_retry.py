@@ -45,6 +45,14 @@ def test_what_is_wrong_with_one_request_fails_that_one(status: int) -> None:
     assert decide(received(status, b'{"error": {"message": "no"}}')) == GiveUp(f"HTTP {status}: no")
 
 
+@pytest.mark.parametrize("metadata", [{"reasons": ["violence"]}, {"flagged_input": "the te…"}])
+def test_a_text_that_a_moderator_refuses_fails_that_row_alone(metadata: dict[str, Any]) -> None:
+    error = {"code": 403, "message": "flagged", "metadata": metadata}
+    assert decide(received(403, json.dumps({"error": error}).encode())) == GiveUp("HTTP 403: flagged")
+    decision = decide(received(403, json.dumps({"error": error | {"metadata": {"provider_name": "p"}}}).encode()))
+    assert decision == GiveUp("HTTP 403: flagged", stops_teacher=True)
+
+
 def test_an_exhausted_quota_is_not_tried_again_though_it_is_a_429() -> None:
     decision = decide(received(429, b'{"error": {"code": "insufficient_quota", "message": "pay"}}'))
     assert decision == GiveUp("HTTP 429: pay", stops_teacher=True)
