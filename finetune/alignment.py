@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise, zip_longest
 import numpy as np
 import numpy.typing as npt
 
-from finetune.boundaries import Boundaries
+from finetune.boundaries import Boundaries, Place
 from finetune.listings import ABSENT, Listed, Reader
 from finetune.placing import (
     END,
@@ -154,8 +154,9 @@ class _Row:
         return Aligned(*_table(len(self.ids), listings), sampled_N, chunk_N, chunk_logp_C, same)
 
     def _boundaries(self, starts: Sequence[int], bias: float) -> Boundaries:
-        ends, text = self.reader.ends, b"".join(self.ours)
-        return Boundaries(self.reader.vocabulary, ends, self.said, self.theirs, self.ours, starts, text, bias)
+        told = zip(self.said, self.theirs, strict=True)
+        places = [Place.of(token, sampled, self.reader.ends) for token, sampled in told]
+        return Boundaries(self.reader.vocabulary, places, self.theirs, self.ours, starts, b"".join(self.ours), bias)
 
     def _sampled(self, edges: Edges, torn: bytes) -> tuple[npt.NDArray[np.int32], set[int]]:
         """What the teacher sampled, by the student's tokens, and the places where that is the student's own."""

@@ -27,16 +27,47 @@ further left than its last token.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import Any
 
-from finetune.placing import END, UNKNOWN, Piece, Said
+from finetune.placing import END, UNKNOWN, Piece
 from finetune.token_bytes import Vocabulary
 
 BIASED = 0.1
 """Probability that may belong to texts without the boundary."""
-Listing = Mapping[bytes, float]
-"""The probability of each token that was listed for a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of a place, of the sampled token too; without the end of the turn."""
+
+    p: Mapping[bytes, float]  # each token's probability
+    ordered: Sequence[bytes]  # what begins with a token stands right behind it
+
+    @classmethod
+    def of(cls, token: Mapping[str, Any], sampled: Piece, ends: Collection[bytes]) -> "Place":
+        """The place of a teacher's token, of what was said there and the token's bytes.
+
+        Args:
+            token: an item of a row's `logprobs`.
+            sampled: its bytes in the answer.
+            ends: the teacher's spellings of the end of a turn.
+        """
+        found: dict[bytes, float] = {}
+        for piece, logprob in zip(token["top"]["bytes"], token["top"]["logprob"], strict=True):
+            if piece and piece not in ends and logprob > UNKNOWN:
+                found[piece] = found.get(piece, 0.0) + math.exp(logprob)
+        if sampled is not None and sampled != END and token["logprob"] > UNKNOWN:
+            found.setdefault(sampled, math.exp(token["logprob"]))
+        return cls(found, sorted(found))
+
+    def longer(self, piece: bytes) -> Iterator[bytes]:
+        """The tokens that begin with one and go on."""
+        behind = islice(self.ordered, bisect_right(self.ordered, piece), None)
+        return takewhile(lambda other: other.startswith(piece), behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +75,7 @@ class Boundaries:
     """Those that teacher and student have in common in one answer."""
 
     vocabulary: Vocabulary  # the student's
-    ends: Collection[bytes]  # the teacher's spellings of the end of a turn
-    said: Said
+    places: Sequence[Place]
     theirs: Sequence[Piece]  # the teacher's tokens
     ours: Sequence[bytes]  # the student's
     starts: Sequence[int]  # the byte of `text` that each of the student's begins at
@@ -56,11 +86,11 @@ class Boundaries:
         """Whether the boundary before the student's token `own` and the teacher's `at` does; neither is the first."""
         last, before = self.ours[own - 1], self.theirs[at - 1]
         here = self.theirs[at] if at < len(self.theirs) else None  # the text itself has the boundary
-        behind = self._listing(at) if at < len(self.theirs) else {}
+        behind = self.places[at].p if at < len(self.theirs) else {}
         joined = [p for piece, p in behind.items() if piece != here and self.vocabulary.goes_on(last, piece)]
         if math.fsum(joined) > self.bias:
             return False
-        return before is None or before == END or self._in_longer(last, before, self._listing(at - 1)) <= self.bias
+        return before is None or before == END or self._in_longer(last, before, self.places[at - 1]) <= self.bias
 
     def other_events(self, own: int, at: int, *, ahead: bytes, one_token: bool) -> frozenset[bytes]:
         """Which of the tokens listed at a boundary that counts are other events for the student, by their bytes.
@@ -71,29 +101,17 @@ class Boundaries:
             ahead: what stands before the teacher's token in the student's.
             one_token: both have one token up to the next boundary that counts.
         """
-        listing, sampled, start = self._listing(at), self.theirs[at] or b"", self.starts[own]
+        place, sampled, start = self.places[at], self.theirs[at] or b"", self.starts[own]
         found = set()
-        for piece in listing:
+        for piece in place.p:
             whole = ahead + piece
             begins_it = self.text.startswith(whole, start) or sampled.startswith(piece)
-            if (begins_it and not one_token) or self._in_longer(whole, piece, listing) > self.bias:
+            if (begins_it and not one_token) or self._in_longer(whole, piece, place) > self.bias:
                 found.add(piece)
         return frozenset(found)
 
-    def _in_longer(self, own: bytes, piece: bytes, listing: Listing) -> float:
+    def _in_longer(self, own: bytes, piece: bytes, place: Place) -> float:
         """Of what begins with a token, the share in longer ones that the student parts behind `own` all the same."""
-        longer = [other for other in listing if len(other) > len(piece) and other.startswith(piece)]
-        more = math.fsum(listing[other] for other in longer if not self.vocabulary.goes_on(own, other[len(piece) :]))
-        return more / (more + listing.get(piece, 0.0)) if more else 0.0
-
-    def _listing(self, at: int) -> Listing:
-        """What is known of a place, of the sampled token too; without the end of the turn."""
-        found: dict[bytes, float] = {}
-        token = self.said[at]
-        for piece, logprob in zip(token["top"]["bytes"], token["top"]["logprob"], strict=True):
-            if piece and piece not in self.ends and logprob > UNKNOWN:
-                found[piece] = found.get(piece, 0.0) + math.exp(logprob)
-        sampled = self.theirs[at]
-        if sampled is not None and sampled != END and token["logprob"] > UNKNOWN:
-            found.setdefault(sampled, math.exp(token["logprob"]))
-        return found
+        parted = [other for other in place.longer(piece) if not self.vocabulary.goes_on(own, other[len(piece) :])]
+        more = math.fsum(place.p[other] for other in parted)
+        return more / (more + place.p.get(piece, 0.0)) if more else 0.0
