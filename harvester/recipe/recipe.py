@@ -1,19 +1,19 @@
 """A recipe: YAML → validated, frozen models. Every mistake becomes one line with file, field and mend."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from harvester import verify as verifiers
 from harvester.errors import BadInput
 from harvester.explaining import explain
-from harvester.recipe.base import MONEY, STATED, Name
+from harvester.recipe.base import Name
 from harvester.recipe.curation import Curate
 from harvester.recipe.functions import text_of
+from harvester.recipe.parts import Budget, DeclaredTerms, Export, Student
 from harvester.recipe.steps import SEEDS, VERDICT, Selection, Step
 from harvester.recipe.teacher import Teacher
 from harvester.records import Json
@@ -24,54 +24,6 @@ from harvester.yaml_text import MOST_SHOWN, parse_yaml, read_text, require_json
 
 TEACHER, JUDGE = "teacher", "judge"
 """Names of the teachers that have a place of their own in a recipe."""
-
-
-class Budget(Model):
-    """What may be spent, retries and lost requests included: by the store in all, by one run."""
-
-    usd: Annotated[Decimal, MONEY] | None = None
-    run_usd: Annotated[Decimal, MONEY] | None = None
-
-    @model_validator(mode="after")
-    def _states_one(self) -> "Budget":
-        if self.usd is None and self.run_usd is None:
-            raise ValueError("states no amount; add usd (the store in all) or run_usd (one run)")
-        return self
-
-
-class Student(Model):
-    """What the student sees instead of the teacher's prompt; `instruction` is for the control arm only."""
-
-    prompt: str
-    instruction: str | None = None
-
-
-FormatName = Literal[
-    "messages", "prompt-completion", "preference", "alpaca", "sharegpt", "openai", "axolotl", "llama-factory", "csv",
-    "axolotl-kd", "distillkit",
-]  # fmt: skip
-
-
-class Export(Model):
-    """How the dataset is written."""
-
-    format: FormatName = Field(default="messages", description="the layout; all but messages are for other trainers")
-    split_by: Literal["seed"] = "seed"
-    preference: bool = Field(default=False, description="pairs of a better and a worse answer, as a second config")
-
-
-class DeclaredTerms(Model):
-    """What the user states about a teacher that the registry does not let pass."""
-
-    license: Annotated[str, STATED] | None = None
-    basis: Annotated[str, STATED] | None = None
-    accepted_by: Annotated[str, STATED] | None = None
-
-    @model_validator(mode="after")
-    def _basis_has_a_person(self) -> "DeclaredTerms":
-        if self.basis and not self.accepted_by:
-            raise ValueError("a basis needs accepted_by: the person who answers for it")
-        return self
 
 
 class Demands(Model):

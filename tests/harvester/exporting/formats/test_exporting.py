@@ -13,7 +13,7 @@ from harvester.errors import BadInput
 from harvester.exporting import export
 from harvester.exporting.formats import FORMATS, NAMES
 from harvester.recipe import Recipe
-from harvester.recipe.recipe import FormatName
+from harvester.recipe.parts import FormatName
 
 from provider import completion  # isort: skip - a helper beside the tests
 
