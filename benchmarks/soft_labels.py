@@ -1,8 +1,9 @@
 """What the teacher's own top logprobs are worth to a student: every loss at equal rows and steps.
 
-The embedded teacher answers short prompts through `harvester collect`, from its own distribution (temperature 1,
-nothing cut off, nothing picked), and lists 20 tokens at each. The student is its first 15 layers, every weight trained,
-or a model with other tokens (--student gemma, soft_labels_student.py).
+The teacher (the embedded one, or one that was trained to be sure of its answers) answers short prompts through
+`harvester collect`, from its own distribution (temperature 1, nothing cut off, nothing picked), and lists 20 tokens at
+each. The student is the embedded model's first 15 layers, every weight trained, or a model with other tokens
+(--student gemma, soft_labels_student.py).
 Each run is a process of its own and leaves a file in --keep; an interrupted benchmark goes on where it stopped:
 
     python benchmarks/soft_labels.py --keep FOLDER [--steps 200] [--arms hard bucket] [--seeds 0 1 2]
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import HERE, report, run_measured, table
-from soft_labels_data import TEST, TRAIN, dataset
+from soft_labels_data import TEST, TRAIN, dataset, teacher_folder
 from soft_labels_student import STUDENTS, student
 
 from finetune.config import EMBEDDED, RunConfig
@@ -61,6 +62,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.keep = options, options.keep.resolve()
         self.dataset, self.student = dataset(self.keep, options.dataset), student(self.keep, options.student)
+        self.teacher = str(teacher_folder(self.keep)) if options.dataset == "sure" else EMBEDDED
         self.sha256 = fingerprint(self.dataset)
 
     def config(self, arm: str, seed: int) -> RunConfig:
@@ -95,6 +97,7 @@ class Bench:
                 return None
             settings = {
                 "dataset": str(self.dataset), "teacher": str(self.keep / f"teacher-{cut}.pt"), "untrained": untrained,
+                "teacher_model": self.teacher,
                 "scratch": str(self.keep), "config": config.model_dump(mode="json"),
                 "measured": STUDENTS[name]["measured"],
             }  # fmt: skip
@@ -163,7 +166,7 @@ def main() -> None:
     """Run what is missing, show, keep."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--keep", type=Path, default=HERE / "results" / "soft_labels", help="datasets and runs")
-    parser.add_argument("--dataset", choices=("prose", "records"), default="prose")
+    parser.add_argument("--dataset", choices=("prose", "records", "sure"), default="prose")
     parser.add_argument("--student", choices=STUDENTS, default="half")
     parser.add_argument("--arms", nargs="*", choices=ARMS, help="losses; by default those of the student")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
@@ -182,7 +185,7 @@ def main() -> None:
             print(json.dumps({"arm": arm, "seed": seed, **mean_of(run["rows"])}), file=sys.stderr, flush=True)
     rows = {arm: {seed: run["rows"] for seed, run in runs.items()} for arm, runs in found.items()}
     lines = [line_of(arm, runs, rows.get("hard", {})) for arm, runs in rows.items() if runs]
-    for name, model in {"untrained student": str(bench.student), "teacher itself": EMBEDDED}.items():
+    for name, model in {"untrained student": str(bench.student), "teacher itself": bench.teacher}.items():
         if run := bench.result("hard", 0, untrained=model):
             lines.append({"arm": name, "seeds": None, **mean_of(run["rows"])})
     runs_made = [run for runs in found.values() for run in runs.values()]

@@ -2,17 +2,20 @@
 
 - `prose`: short free prose, sampled from the teacher's own distribution; what is not among 20 tokens has probability.
 - `records`: a line of text rewritten as JSON; less is left outside the list.
+- `sure`: the same without examples, by a teacher that has learnt it (soft_labels_sure.py); nothing is left to speak of.
 
 Nothing looks at the answers and nothing is picked, so that the loss `sampled` may learn of the tail.
 """
 
 import json
 import random
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from measuring import harvester, run_measured
+from soft_labels_sure import served, sure_teacher
 
 TRAIN, TEST = 260, 60  # prompts
 SAMPLING = {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "logprobs": 20, "max_tokens": 128}
@@ -36,6 +39,7 @@ NAMES = (
 )  # fmt: skip
 CITIES = "Oslo", "Lima", "Cairo", "Kyoto", "Porto", "Quito", "Riga", "Sofia", "Tunis", "Turin", "Vienna", "Zagreb"
 JOBS = "baker", "nurse", "pilot", "tailor", "teacher", "welder", "farmer", "singer", "lawyer", "plumber"
+EMBEDDED = {"base_url": "embedded", "model": "smollm2-135m-instruct", "limits": {"concurrency": 4}}
 RECORD = """Rewrite the line as JSON.
 Line: Tom is a painter in Bonn, aged 41.
 JSON: {"name": "Tom", "job": "painter", "city": "Bonn", "age": 41}
@@ -53,7 +57,7 @@ def prompts(name: str) -> list[str]:
     else:
         people = random_.sample([*product(NAMES, JOBS, CITIES)], TRAIN + TEST)
         lines = [f"{who} is a {job} in {city}, aged {random_.randint(18, 80)}." for who, job, city in people]
-        found = [RECORD % line for line in lines]
+        found = [RECORD % line if name == "records" else f"Rewrite as JSON: {line}" for line in lines]
     random_.shuffle(found)
     return found
 
@@ -61,15 +65,26 @@ def prompts(name: str) -> list[str]:
 def dataset(keep: Path, name: str) -> Path:
     """The dataset's folder; collected where it is not there yet, and gone on with where that was interrupted."""
     recipe, folder = keep / name, keep / name / "dataset"
-    if not (folder / "harvester.json").exists():
-        write_recipe(recipe, name)
+    if (folder / "harvester.json").exists():
+        return folder
+    if name == "sure":
+        with served(teacher_folder(keep)) as teacher:
+            write_recipe(recipe, name, teacher)
+            run_measured(harvester("collect", recipe, "--trust", "127.0.0.1", "--json"))
+    else:
+        write_recipe(recipe, name, EMBEDDED)
         run_measured(harvester("collect", recipe, "--json"))
-        run_measured(harvester("export", recipe, folder, "--unfiltered", "--json"))
+    run_measured(harvester("export", recipe, folder, "--unfiltered", "--json"))
     return folder
 
 
-def write_recipe(folder: Path, name: str) -> None:
-    """A recipe that asks the embedded teacher once per prompt."""
+def teacher_folder(keep: Path) -> Path:
+    """The weights of the teacher of `sure`; it learns from other people than those that it is asked about."""
+    return sure_teacher(keep, lambda folder, teacher: write_recipe(folder, "exact", teacher))
+
+
+def write_recipe(folder: Path, name: str, teacher: Mapping[str, Any]) -> None:
+    """A recipe that asks a teacher once per prompt."""
     folder.mkdir(parents=True, exist_ok=True)
     found = prompts(name)
     for file, texts in {"train": found[:TRAIN], "heldout": found[TRAIN : TRAIN + TEST]}.items():
@@ -78,13 +93,11 @@ def write_recipe(folder: Path, name: str) -> None:
     (folder / "answer.j2").write_text("{{ text }}", encoding="utf-8")
     recipe: dict[str, Any] = {
         "name": f"soft-labels-{name}",
-        "teacher": {
-            "base_url": "embedded", "model": "smollm2-135m-instruct", "limits": {"concurrency": 4},
-            "sampling": SAMPLING,
-        },
+        "teacher": {"sampling": SAMPLING if name != "exact" else {"max_tokens": 128}, **teacher},
         "seeds": {"path": "train.jsonl", "license": "CC0-1.0"},
         "steps": [{"name": "answer", "prompt": "answer.j2"}],
         "student": {"prompt": "answer.j2"},
         "heldout": {"path": "heldout.jsonl"},
-    }  # fmt: skip
+        "terms": {"teacher": {"license": "Apache-2.0"}} if teacher is not EMBEDDED else {},
+    }
     (folder / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML

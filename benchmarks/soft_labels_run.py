@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from finetune.adapters import load_adapter
 from finetune.collate import Soft, padded, soft_of
-from finetune.config import EMBEDDED, Loss, RunConfig
+from finetune.config import Loss, RunConfig
 from finetune.data import open_dataset
 from finetune.losses import bucket, supervised
 from finetune.rendering import Example, Renderer
@@ -61,7 +61,7 @@ def teacher_states(examples: list[Example]) -> dict[str, Any]:
     """The teacher's hidden states of each row and its head; computed once, as they are the same for all runs."""
     path = Path(SETTINGS["teacher"])
     if not path.exists():
-        base = load_base(EMBEDDED, torch.float32)
+        base = load_base(SETTINGS["teacher_model"], torch.float32)
         found = [hidden.clone() for hidden, _ in states(base, examples)]
         scratch = path.with_suffix(".new")
         torch.save({"states": found, "head": output_head(base.model).weight.detach()}, scratch)
