@@ -53,6 +53,13 @@ class Sampling(Model):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     repeat_penalty: float | None = Field(default=None, gt=0)
 
+    @field_validator("logprobs", mode="before")
+    @classmethod
+    def _counts_the_listed(cls, given: Any) -> Any:
+        if given is True:  # as the API itself has it, with top_logprobs beside it
+            raise ValueError("is how many tokens are listed at each place, such as 20; true is sent with it")
+        return given
+
 
 class Batches(Model):
     """When a teacher is asked in batches, and what becomes of one that never ends."""
