@@ -33,7 +33,7 @@ terms: {teacher: {license: MIT}}
         ("name: toy", "name: yes", "name: input should be a valid string, not True; put quotation marks around it"),
         ("prompt: answer.j2", "prompt: answer.j2, samples: yes", "steps.0.samples: is a number; yes, no, on and off"),
         ("max_tokens: 5", "temperature: on", "teacher.sampling.temperature: is a number; yes, no, on and off"),
-        ("max_tokens: 5", "logprobs: true", "teacher.sampling.logprobs: is how many tokens are listed at each place, such"),
+        ("max_tokens: 5", "logprobs: true", "teacher.sampling.logprobs: is how many tokens are listed at each place"),
         ("max_tokens: 5", "top_logprobs: 5", "teacher.sampling.top_logprobs: unknown field; did you mean logprobs?"),
         ("model: toy-1", "model: toy-1, price: {input: no, output: 1}", "teacher.price.input: is a number; yes"),
         ("{path: train.jsonl}", "{path: train.jsonl, limit: yes}", "seeds.limit: is a number; yes, no, on and off"),
