@@ -118,6 +118,19 @@ def _ratio(gain: Sequence[float], lead: Sequence[float]) -> Interval:
     ll = (sum(x * x for x in lead) + 2) / n - l * l
     gl = (sum(x * y for x, y in zip(gain, lead, strict=True)) + 1) / n - g * l
     z2 = Z_95**2 / n
-    a, b, c = l * l - z2 * ll, g * l - z2 * gl, g * g - z2 * gg
+    return fieller(g, l, z2 * gg, z2 * ll, z2 * gl)
+
+
+def fieller(g: float, l: float, gg: float, ll: float, gl: float) -> Interval:  # noqa: E741 - of the formula
+    """Between the roots r of (g - r·l)² = gg - 2r·gl + r²·ll, of a ratio of two means whose lower one is clear of 0.
+
+    Args:
+        g: the upper mean.
+        l: the lower one; l² > ll.
+        gg: variance of the upper mean, times the squared quantile.
+        ll: of the lower one.
+        gl: covariance of both, times the same.
+    """
+    a, b, c = l * l - ll, g * l - gl, g * g - gg
     root = math.sqrt(max(0.0, b * b - a * c))
     return (b - root) / a, (b + root) / a
