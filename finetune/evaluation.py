@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from finetune.costs import Spent, bill
 from finetune.data import Dataset, open_dataset, say
 from finetune.describing import describe, usd_per_answer
 from finetune.errors import BadInput
-from finetune.heldout import Prompt, heldout_prompts, overlap, require_references
+from finetune.heldout import Prompt, has_references, heldout_prompts, overlap
+from finetune.likelihood import measure
+from finetune.nearness import summarise as summarise_nearness
 from finetune.notes import NOTES, read_notes
 from finetune.reporting import HTML, write_report
 from finetune.scoring import summarise
@@ -37,6 +39,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores the arms of a finished run on the test split; writes RUN/answers/, RUN/report.json and RUN/report.html.
 
+    Where no held-out row has a `reference` nothing can be scored. Then it measures how likely base and student find the
+    teacher's own answers, and writes RUN/heldout.json instead.
+
     Interrupted, it keeps the answers that are there, and goes on from them. The report has the arms that are asked for
     now; stored answers of another one (an earlier `unfiltered`) stay for the next time.
 
@@ -50,10 +55,11 @@ def evaluate(
         usd_per_hour: what the machine costs.
 
     Returns:
-        The report.
+        The report, or what heldout.json says.
 
     Raises:
-        BadInput: a run is not finished, another process evaluates it, or the dataset cannot score it.
+        BadInput: a run is not finished, another process evaluates it, the dataset cannot score it, or it has no
+            references and the arguments are about answers that are scored.
     """
     started, folder = time.monotonic(), Path(run)
     facts, config = runs.read_finished(folder)
@@ -61,8 +67,11 @@ def evaluate(
     data = open_dataset(Path(dataset or facts.dataset))
     if dataset is None and data.sha256 != facts.dataset_sha256:
         say(f"{data.path}: changed since the run was trained; scoring on what it is now")
-    require_references(data, _known_without(facts, config))
     prompts = heldout_prompts(data, limit)
+    if not has_references(data):
+        of_scores = {"unfiltered": unfiltered, "instruction": instruction, "usd-per-hour": usd_per_hour}
+        _refuse(data, of_scores | {"max-new-tokens": max_new_tokens})
+        return _nearness(folder, facts, config, data, prompts)
     room = max_new_tokens or max(MIN_NEW_TOKENS, int(ROOM * facts.longest_answer))
     # All that can be refused is refused here, before anything of an earlier evaluation is touched.
     arms = list(_arms(folder, config, instruction or data.notes.student.instruction, unfiltered))
@@ -82,20 +91,49 @@ def evaluate(
             "max_new_tokens": room,
             **_made_of(folder, facts, data),
         }
-        runs.write_text(folder / runs.REPORT, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _write(folder / runs.REPORT, result)
         write_report(folder)
     return result
 
 
-def _known_without(facts: runs.Facts, config: RunConfig) -> str:
-    """What a run tells of its student where nothing can be scored."""
-    if facts.dev_loss is None or facts.dev_loss_before is None:
-        return "without a split dev there is no loss either (`dev` in the recipe)"
-    what, unit = ("pairs", "pair") if config.loss.kind == "dpo" else ("answers", "token")
-    return (
-        f"the loss on the {what} of dev, which need none, went from {facts.dev_loss_before:.3f} to {facts.dev_loss:.3f}"
-        f" nats per {unit}"
-    )
+def _refuse(data: Dataset, of_scores: Mapping[str, Any]) -> None:
+    for name, value in of_scores.items():
+        if value is not None:
+            raise BadInput(
+                f"--{name}: is of answers that are scored, and no held-out row of {data.path} has a `reference`; leave"
+                " it out, or give the held-out seeds one and export again"
+            )
+
+
+def _nearness(
+    folder: Path, facts: runs.Facts, config: RunConfig, data: Dataset, prompts: Sequence[Prompt]
+) -> dict[str, Any]:
+    """How near the student is to the teacher's own answers; RUN/heldout.json."""
+    started = time.monotonic()
+    rows = [row for prompt in prompts for row in prompt.teacher]
+    say(f"{data.path}: no held-out row has a `reference`, so the likelihood of the teacher's answers is measured")
+    found, left_out = measure(folder, config, rows, data.notes)
+    if not found:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise BadInput(f"{data.path}: split test: no answer can be measured ({reasons}); collect others")
+    result = {
+        "rows": {
+            "measured": len(found),
+            "left_out": left_out,
+            "with_lists": sum(row.models["student"].divergence is not None for row in found),
+            "with_teacher": sum("teacher" in row.models for row in found),
+        },
+        **summarise_nearness(found),
+        "overlap": overlap(data, prompts),
+        "minutes": {"evaluate": (time.monotonic() - started) / 60},
+        **_made_of(folder, facts, data),
+    }
+    _write(folder / runs.HELDOUT, result)
+    return result
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    runs.write_text(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 def _answers(

@@ -19,30 +19,20 @@ class Prompt:
     teacher: tuple[Row, ...]
 
 
-def require_references(data: Dataset, otherwise: str) -> None:
-    """Sees that every held-out row has what its answers are scored against.
-
-    Args:
-        data: the dataset.
-        otherwise: what is known without scores, where no row has any.
+def has_references(data: Dataset) -> bool:
+    """Whether every held-out row has what its answers are scored against; False where none has.
 
     Raises:
-        BadInput: a row has none, or there is no split `test`.
+        BadInput: some have and some have not, or there is no split `test`.
     """
     rows = data.split("test")
     lacking = [row.row_id for row in rows if row.reference is None]
-    if not lacking:
-        return
-    where, of = f"{data.path}: split test", count_of(len(rows), "row")
-    if len(lacking) < len(rows):
+    if lacking and len(lacking) < len(rows):
         raise BadInput(
-            f"{where}: {len(lacking)} of its {of} (the first: {lacking[0]}) without a `reference` to be scored against;"
-            " give every held-out seed one and export again"
+            f"{data.path}: split test: {len(lacking)} of its {count_of(len(rows), 'row')} (the first: {lacking[0]})"
+            " without a `reference` to be scored against; give every held-out seed one and export again"
         )
-    raise BadInput(
-        f"{where}: none of its {of} has a `reference`, and answers are scored against nothing else; {otherwise}; for"
-        " scores give the held-out seeds one and export again"
-    )
+    return not lacking
 
 
 def heldout_prompts(data: Dataset, limit: int | None) -> list[Prompt]:

@@ -1,7 +1,7 @@
 """A run's folder: run.json says what the run is made of and how far it is.
 
 RUN/config.json, run.json, harvester.json (the dataset's), metrics.jsonl, checkpoints/, adapter/ (peft) or weights/,
-answers/, report.json, report.html.
+answers/, report.json, report.html, or heldout.json where answers cannot be scored.
 """
 
 import fcntl
@@ -22,6 +22,8 @@ from finetune.errors import BadInput
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
+HELDOUT = "heldout.json"
+"""How near base and student are to the teacher's answers, where these cannot be scored."""
 PACKAGES = ("harvester", "torch", "transformers", "peft")
 ADAPTER, WEIGHTS = "adapter", "weights"
 """Where the student is: peft's adapter, or a whole model where every weight was trained."""

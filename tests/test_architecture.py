@@ -106,7 +106,10 @@ serving
 heldout
 answers
 arms
+likelihood
 intervals
+unbounded
+nearness
 scoring describing costs
 reporting
 evaluation

@@ -23,12 +23,14 @@ import click
 def evaluate_command(run: Path, as_json: bool, **options: Any) -> None:
     """Score base, teacher and student of RUN on the held-out prompts; writes RUN/report.html.
 
-    Interrupted, it goes on from the answers that are there.
+    Interrupted, it goes on from the answers that are there. Where no held-out row has a `reference`, it measures how
+    likely base and student find the teacher's own answers instead, and writes RUN/heldout.json.
     """
     import torch  # noqa: F401 - before transformers, which would say in its own words that it is not there
 
     from finetune.evaluation import evaluate
-    from finetune.reporting import table
+    from finetune.reporting import nearness_table, table
 
     result = evaluate(run, **options)
-    click.echo(json.dumps(result, ensure_ascii=False) if as_json else table(result))
+    told = table if "arms" in result else nearness_table
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else told(result))

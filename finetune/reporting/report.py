@@ -192,6 +192,11 @@ def read_report(folder: Path) -> Report:
         BadInput: there is none, or it is damaged.
     """
     path = folder / runs.REPORT
+    if not path.exists() and (folder / runs.HELDOUT).exists():
+        raise BadInput(
+            f"{folder}: its held-out rows have no `reference`, so no answers were scored; {runs.HELDOUT} says what was"
+            " measured"
+        )
     mend = f"run `finetune evaluate {folder}` {'again' if path.exists() else 'first'}"
     try:
         return make_report(read_json(path, mend))

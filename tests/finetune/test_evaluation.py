@@ -238,25 +238,6 @@ def test_the_control_trained_on_unfiltered_rows_is_an_arm(
     assert "unfiltered: answers of before are kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("with_dev", [True, False])
-def test_prose_without_references_is_not_scored_but_its_loss_is_told(
-    with_dev: bool, tiny_folder: Path, tmp_path: Path, finetune: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = {"train": [make_row(n) for n in range(4)], "test": [make_row(9, answer="prose")]}
-    data = write_dataset(tmp_path / "prose", rows | ({"dev": [make_row(8)]} if with_dev else {}))
-    run = tmp_path / "run"
-    facts = train(data, run, make_config({"model": str(tiny_folder), "training": {"max_steps": 1}}))
-    capsys.readouterr()
-    code, out, err = finetune("evaluate", run)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"{data}: split test: none of its 1 row has a `reference`" in err
-    if with_dev:
-        assert f"went from {facts.dev_loss_before:.3f} to {facts.dev_loss:.3f} nats per token" in err
-    else:
-        assert "without a split dev there is no loss either" in err
-    assert not (run / "answers").exists()
-
-
 def test_a_control_on_another_base_is_refused(run_folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from toys import make_row, write_dataset
 
-from finetune.data import open_dataset
+from finetune.data import Dataset, open_dataset
 from finetune.errors import BadInput
-from finetune.heldout import heldout_prompts, overlap, require_references
+from finetune.heldout import has_references, heldout_prompts, overlap
 
 
 def test_overlap_ignores_case_and_spaces(tmp_path: Path) -> None:
@@ -20,21 +20,28 @@ def test_limit_takes_prompts_with_all_their_answers(toy_dataset: Path) -> None:
     assert [len(prompt.teacher) for prompt in prompts] == [2, 2]
 
 
+def some_rows(folder: Path, references: list[int | None]) -> Dataset:
+    rows = [make_row(number, reference=reference) for number, reference in enumerate(references)]
+    return open_dataset(write_dataset(folder / "d", {"train": [make_row(9)], "test": rows}))
+
+
 @pytest.mark.parametrize(
     ("references", "problem"),
     [
         ([1, None, 3], r"1 of its 3 rows \(the first: row1-0\) without a `reference`"),
         ([None, 2, None], r"2 of its 3 rows \(the first: row0-0\) without a `reference`"),
-        ([None, None], "none of its 2 rows has a `reference`, and .*; the loss fell; for scores give"),
     ],
 )
-def test_rows_without_reference_are_named_and_counted(
+def test_where_some_rows_have_a_reference_those_without_are_named_and_counted(
     references: list[int | None], problem: str, tmp_path: Path
 ) -> None:
-    rows = [make_row(number, reference=reference) for number, reference in enumerate(references)]
-    data = open_dataset(write_dataset(tmp_path / "d", {"train": [make_row(9)], "test": rows}))
     with pytest.raises(BadInput, match=problem):
-        require_references(data, "the loss fell")
+        has_references(some_rows(tmp_path, references))
+
+
+@pytest.mark.parametrize(("references", "found"), [([1, 2], True), ([None, None], False)])
+def test_all_rows_have_a_reference_or_none_has(references: list[int | None], found: bool, tmp_path: Path) -> None:
+    assert has_references(some_rows(tmp_path, references)) is found
 
 
 def test_a_dataset_without_test_split_is_refused(tmp_path: Path) -> None:
