@@ -8,6 +8,7 @@ of their texts.
 # ruff: noqa: N803, N806 - shape suffixes
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from finetune.batching import padded_passes
 from finetune.collate import Batch, Soft, padded, row_of
 from finetune.config import Loss, RunConfig
 from finetune.data import Row, say
+from finetune.errors import BadInput
 from finetune.listings import ABSENT
 from finetune.losses import bucket, hard, supervised
 from finetune.losses.fused import recomputed
@@ -82,7 +84,7 @@ def measure(
         What was found of each row that can be measured, and how many cannot, by reason.
 
     Raises:
-        BadInput: a model cannot be loaded.
+        BadInput: a model cannot be loaded, or gives no finite number.
     """
     base, model = load_student(folder, config)
     taken, size = as_said(base, rows, notes), config.batching.batch_size
@@ -129,7 +131,10 @@ def likelihoods(
         base: its stop tokens, padding and device.
         examples: prompts with their answers.
         batch_size: rows of a forward pass; those of like length share one.
-        label: what the progress line calls this.
+        label: what messages call this.
+
+    Raises:
+        BadInput: a likelihood is no finite number.
     """
     found: dict[int, Likelihood] = {}
     talked = time.monotonic()
@@ -139,6 +144,8 @@ def likelihoods(
         if time.monotonic() - talked >= TALK_EVERY_S:
             talked = time.monotonic()
             say(f"{label}: {len(found)}/{len(examples)}")
+    if not all(math.isfinite(one.total) and math.isfinite(one.divergence or 0.0) for one in found.values()):
+        raise BadInput(f"{label}: the likelihood of an answer is no finite number; train another with --dtype float32")
     return [found[at] for at in range(len(examples))]
 
 

@@ -16,6 +16,7 @@ from toys import CHATML, make_row, make_tokenizer, make_told_row, told_of, write
 from finetune.adapters import load_adapter
 from finetune.config import RunConfig, make_config
 from finetune.data import Row, open_dataset
+from finetune.errors import BadInput
 from finetune.likelihood import Likelihood, Measured, likelihoods, measure, of_teacher
 from finetune.rendering import Renderer
 from finetune.runs import ADAPTER, WEIGHTS
@@ -175,6 +176,13 @@ def test_the_logits_of_all_tokens_never_exist_at_once(
     chunked = likelihoods(base.model, base, examples, batch_size=7, label="")
     assert max(most) == 3 * len(base.tokenizer)
     assert [one.total for one in chunked] == pytest.approx([one.total for one in whole], rel=1e-6)
+
+
+def test_likelihoods_that_are_no_numbers_are_refused(rows: list[Row], base: Base) -> None:
+    output_head(base.model).weight.data[5] = math.nan
+    examples = Renderer(base.tokenizer, base.stop_ids).rows(rows, 500).examples
+    with pytest.raises(BadInput, match="student: the likelihood of an answer is no finite number"):
+        likelihoods(base.model, base, examples, batch_size=7, label="student")
 
 
 def test_rows_that_the_context_does_not_hold_are_left_out_and_counted(tmp_path: Path, tiny_folder: Path) -> None:
