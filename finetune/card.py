@@ -13,10 +13,12 @@ from finetune.markdown import bullets, code, plain, table
 from finetune.notes import HarvestNotes, TermsNotes
 from finetune.reporting.data import learnt_from as learnt_from_text
 from finetune.reporting.headline import warnings
+from finetune.reporting.heldout import Heldout
+from finetune.reporting.nearness import nearness_warnings
 from finetune.reporting.report import LearntFrom, Report
 from finetune.reporting.words import NOT_RECORDED, ascii_spaces
 from finetune.runs import Facts
-from finetune.scores import eval_results, scores
+from finetune.scores import eval_results, nearness, scores
 
 NOT_EVALUATED = "Not evaluated: `finetune evaluate` had not been run when this card was written."
 
@@ -31,8 +33,9 @@ class Student:
     notes: HarvestNotes
     base: BaseFacts
     dtype: str  # of the saved weights
-    report: Report | None  # None where nobody evaluated
+    report: Report | None  # None where no answer was scored
     versions: dict[str, str]
+    heldout: Heldout | None = None  # what was measured where no answer could be scored
 
     @property
     def terms(self) -> tuple[TermsNotes, ...]:
@@ -123,6 +126,8 @@ def _warnings(student: Student) -> Iterator[str]:
         yield "trained on an unfiltered dataset, wrong answers included: a control, not a model to use."
     if student.report is not None:
         yield from (plain(ascii_spaces(text)) for text in warnings(student.report))
+    if student.heldout is not None:
+        yield from map(plain, nearness_warnings(student.heldout))
 
 
 def _usage(student: Student) -> str:
@@ -217,9 +222,10 @@ def _overall(notes: HarvestNotes) -> Iterator[str]:
 
 
 def _scores(student: Student) -> str:
-    if student.report is None:
-        return NOT_EVALUATED
-    return scores(student.report)
+    parts = [] if student.report is None else [scores(student.report)]
+    if student.heldout is not None:
+        parts.append(nearness(student.heldout))
+    return "\n\n".join(parts) or NOT_EVALUATED
 
 
 def _limitations(student: Student) -> str:

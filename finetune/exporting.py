@@ -16,6 +16,7 @@ from finetune.embedded import quiet_bars
 from finetune.errors import BadInput
 from finetune.merging import merge
 from finetune.notes import NOTES, HarvestNotes, read_notes
+from finetune.reporting.heldout import read_heldout
 from finetune.reporting.report import read_report
 from finetune.student import dtype_name
 
@@ -60,13 +61,14 @@ def export(run: str | Path, out: str | Path, *, name: str | None = None, dataset
     if notes.terms is None:
         say(f"{folder}: its dataset does not say what binds the student; export it again with `harvester export`")
     report = read_report(folder) if (folder / runs.REPORT).exists() else None
+    heldout = read_heldout(folder)
     with _new_folder(out) as new, quiet_bars():
         say(f"{folder}: merging")
         merged = merge(folder, config)
         merged.model.save_pretrained(new)
         merged.tokenizer.save_pretrained(new)
         dtype = dtype_name(merged.model.dtype)
-        student = Student(title, config, facts, notes, base, dtype, report, runs.versions())
+        student = Student(title, config, facts, notes, base, dtype, report, runs.versions(), heldout)
         (new / "README.md").write_text(card(student), encoding="utf-8")
         _stamp(new, title, config, facts)
     return Exported(out, title, dtype, sum(path.stat().st_size for path in out.iterdir()))

@@ -2,12 +2,19 @@
 
 from typing import Any
 
-from finetune.markdown import plain, table
+from finetune.markdown import bullets, plain, table
 from finetune.reporting.headline import gap, in_words, verdict
+from finetune.reporting.heldout import Heldout
+from finetune.reporting.nearness import nearness_cells, nearness_notes
 from finetune.reporting.report import Report
 from finetune.reporting.words import ascii_spaces, percent, points, points_span, span
 
 SURE = "95 % interval"
+NEARNESS = (
+    "No answer was scored: the held-out prompts have no right one. Measured was how likely the models find the"
+    " teacher's answers to them, in nats (less is better; of agreement more), and how far they are from the"
+    " probabilities that its API listed."
+)
 
 
 def scores(report: Report) -> str:
@@ -26,6 +33,13 @@ def scores(report: Report) -> str:
         parts.append(table(("difference", "points", SURE, "in words"), rows))
     parts.append(f"Gap recovered, (student - base) / (teacher - base): {_text(gap(report.gap_recovered))}.")
     return "\n\n".join(parts)
+
+
+def nearness(found: Heldout) -> str:
+    """How near the student is to the teacher's own answers, which nothing could score."""
+    rows = [tuple(map(_text, cells)) for cells in nearness_cells(found)]
+    header = ("measure", "of", "prompts", "mean", SURE)
+    return f"{NEARNESS}\n\n{table(header, rows)}\n\n{bullets(map(_text, nearness_notes(found)))}"
 
 
 def eval_results(report: Report | None, recipe: str) -> list[dict[str, Any]]:

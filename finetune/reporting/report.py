@@ -19,11 +19,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """Of an arm: its answers lie in a file of that name."""
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of what a run's JSON files say; what is not known here is let through."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Score(_Part):
+class Score(Part):
     """Share of prompts answered right."""
 
     n: Count
@@ -31,7 +33,7 @@ class Score(_Part):
     interval: tuple[Share, Share] | None = None
 
 
-class AnswerTokens(_Part):
+class AnswerTokens(Part):
     """How long an arm's answers are."""
 
     median: float | None = None
@@ -46,7 +48,7 @@ class Arm(Score):
     answer_tokens: AnswerTokens | None = None
 
 
-class Difference(_Part):
+class Difference(Part):
     """Score of `arm` minus score of `than`, paired by prompt."""
 
     arm: str
@@ -56,7 +58,7 @@ class Difference(_Part):
     refusal: str | None = None  # why there is no interval
 
 
-class Gap(_Part):
+class Gap(Part):
     """(student - base) / (teacher - base), or why it is not given."""
 
     value: float | None = None
@@ -64,14 +66,14 @@ class Gap(_Part):
     refusal: str | None = None
 
 
-class Overlap(_Part):
+class Overlap(Part):
     """Held-out prompts that were trained on."""
 
     prompts: int
     of: int
 
 
-class LearntFrom(_Part):
+class LearntFrom(Part):
     """What training reached of the train split."""
 
     rows: Count | None = None  # different ones
@@ -81,14 +83,14 @@ class LearntFrom(_Part):
     total: Count | None = None  # with their prompts
 
 
-class LeftOut(_Part):
+class LeftOut(Part):
     """Rows that were not trained on, by reason; None where the dataset does not say."""
 
     harvest: Mapping[str, Count] | None = None
     training: Mapping[str, Count] | None = None
 
 
-class Terms(_Part):
+class Terms(Part):
     """What binds a teacher's answers."""
 
     teacher: str = "teacher"
@@ -104,7 +106,7 @@ class Terms(_Part):
     accepted_by: str | None = None
 
 
-class Seeds(_Part):
+class Seeds(Part):
     """One file of seeds."""
 
     split: str
@@ -112,7 +114,7 @@ class Seeds(_Part):
     license: str | None = None
 
 
-class Soft(_Part):
+class Soft(Part):
     """The teacher's probabilities that were learnt from."""
 
     loss: str | None = None
@@ -121,7 +123,7 @@ class Soft(_Part):
     rest: float | None = None  # R, what the listed tokens lack to 1, on average
 
 
-class Data(_Part):
+class Data(Part):
     """What the dataset was."""
 
     recipe: str | None = None
@@ -143,7 +145,7 @@ class Data(_Part):
     completion_tokens: tuple[float, ...] = ()  # quantiles
 
 
-class RunNotes(_Part):
+class RunNotes(Part):
     """Which run the numbers are of, and whether training did it good."""
 
     steps: int | None = None
@@ -151,13 +153,13 @@ class RunNotes(_Part):
     dev_loss: float | None = None
 
 
-class DatasetNotes(_Part):
+class DatasetNotes(Part):
     """Which dataset was evaluated on."""
 
     sha256: str | None = None
 
 
-class Report(_Part):
+class Report(Part):
     """The whole file."""
 
     arms: Mapping[Name, Arm]

@@ -16,6 +16,7 @@ from finetune.config import make_config
 from finetune.exporting import export
 from finetune.licences import base_model, licence
 from finetune.notes import HarvestNotes, TermsNotes
+from finetune.reporting.heldout import make_heldout
 from finetune.reporting.report import make_report
 from finetune.runs import REPORT, Facts
 from finetune.training import train
@@ -92,6 +93,26 @@ def test_what_was_not_measured_is_said_so() -> None:
     data, text = parsed(student({"arms": {}}))
     assert "model-index" not in data
     assert "No student was evaluated." in text
+
+
+def test_a_student_of_prose_shows_how_near_it_is_to_its_teacher() -> None:
+    likely = {"nats_per_byte": {"n": 8, "mean": 2.5, "interval": [2.25, 2.75]}, "divergence": None}
+    found = {
+        "rows": {"measured": 9, "left_out": {"empty answer": 1}, "with_lists": 0, "with_teacher": 9},
+        "models": {"student": likely},
+        "differences": [
+            {"measure": "nats_per_byte", "arm": "student", "than": "base", "n": 8, "value": 0.5, "interval": [0.1, 0.9]}
+        ],
+        "gap_closed": {"value": None, "refusal": "5 | `few`"},
+        "overlap": {"prompts": 0, "of": 8},
+    }
+    data, text = parsed(dataclasses.replace(student(), heldout=make_heldout(found)))
+    assert "model-index" not in data
+    assert "Not evaluated" not in text
+    assert "| nats per byte | student | 8 | 2.5000 | 2.2500 to 2.7500 |" in text
+    assert "| nats per byte | student - base | 8 | +0.5000 | +0.1000 to +0.9000 worse |" in text
+    assert r"- gap closed: not given: 5 \| \`few\`" in text
+    assert "> **Mind:** the student finds the teacher's answers less likely than its base does" in text
 
 
 def test_a_student_that_does_not_help_says_so_at_the_top() -> None:

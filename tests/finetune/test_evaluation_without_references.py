@@ -170,3 +170,21 @@ def test_the_reference_names_every_field(run: Path, finetune: Command) -> None:
     for one in (*found["differences"], found["gap_closed"], found["models"]["base"]["agreement"]):
         name = "differences" if "than" in one else "gap_closed" if "value" in one else "models"
         assert set(one) <= set(re.findall(r"`(\w+)`", told[name]))
+
+
+def test_the_model_card_tells_it(run: Path, finetune: Command, tmp_path: Path) -> None:
+    assert finetune("evaluate", run)[0] == 0
+    assert finetune("export", run, tmp_path / "model")[0] == 0
+    text = (tmp_path / "model" / "README.md").read_text()
+    assert "No answer was scored: the held-out prompts have no right one." in text
+    mean = json.loads((run / "heldout.json").read_text())["models"]["student"]["nats_per_byte"]["mean"]
+    assert f"| nats per byte | student | 8 | {mean:.4f} | " in text
+    assert "- gap closed: " in text
+
+
+def test_a_damaged_file_is_one_clear_line(run: Path, finetune: Command, tmp_path: Path) -> None:
+    (run / "heldout.json").write_text('{"rows": 3}')
+    code, out, err = finetune("export", run, tmp_path / "model")
+    assert (code, out) == (2, "")
+    assert "heldout.json: rows: " in err
+    assert err.rstrip().endswith(f"run `finetune evaluate {run}` again")
