@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import HERE, report, run_measured, table
-from soft_labels_data import TEST, TRAIN, dataset, teacher_folder
+from soft_labels_data import TRAIN, dataset, teacher_folder
 from soft_labels_student import STUDENTS, student
 
 from finetune.config import EMBEDDED, RunConfig
@@ -166,7 +166,7 @@ def main() -> None:
     """Run what is missing, show, keep."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--keep", type=Path, default=HERE / "results" / "soft_labels", help="datasets and runs")
-    parser.add_argument("--dataset", choices=("prose", "records", "sure"), default="prose")
+    parser.add_argument("--dataset", choices=("prose", "takes", "records", "sure"), default="prose")
     parser.add_argument("--student", choices=STUDENTS, default="half")
     parser.add_argument("--arms", nargs="*", choices=ARMS, help="losses; by default those of the student")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
@@ -190,11 +190,14 @@ def main() -> None:
             lines.append({"arm": name, "seeds": None, **mean_of(run["rows"])})
     runs_made = [run for runs in found.values() for run in runs.values()]
     rest = min((run["soft"]["rest"] for run in runs_made if run["soft"]), default=None)  # of the longest lists
-    minutes = sum(run["minutes"] for run in runs_made)
+    minutes, held_out = (
+        sum(run["minutes"] for run in runs_made),
+        max((len(run["rows"]) for run in runs_made), default=0),
+    )
     show(
         lines,
         f"{options.student} on {options.dataset}, {options.steps} steps of {options.batch_size} rows,"
-        f" {TEST} held-out rows, R {rest}",
+        f" {held_out} held-out rows, R {rest}",
     )
     chosen = {
         name: getattr(options, name)

@@ -1,6 +1,7 @@
 """The datasets of soft_labels.py: collected and exported by Harvester itself, made once in a folder.
 
 - `prose`: short free prose, sampled from the teacher's own distribution; what is not among 20 tokens has probability.
+- `takes`: three answers to each of its prompts, so that a run of 190 steps of 4 rows learns from none twice.
 - `records`: a line of text rewritten as JSON; less is left outside the list.
 - `sure`: the same without examples, by a teacher that has learnt it (soft_labels_sure.py); nothing is left to speak of.
 
@@ -51,8 +52,9 @@ JSON:"""
 
 def prompts(name: str) -> list[str]:
     """Distinct prompts, in an order that does not depend on the machine."""
-    random_ = random.Random(f"soft labels/{name}")  # noqa: S311 - prompts, not secrets
-    if name == "prose":
+    prose = name in ("prose", "takes")
+    random_ = random.Random(f"soft labels/{'prose' if prose else name}")  # noqa: S311 - prompts, not secrets
+    if prose:
         found = [form.format(subject) for form, subject in product(FORMS, SUBJECTS)]
     else:
         people = random_.sample([*product(NAMES, JOBS, CITIES)], TRAIN + TEST)
@@ -84,9 +86,9 @@ def teacher_folder(keep: Path) -> Path:
 
 
 def write_recipe(folder: Path, name: str, teacher: Mapping[str, Any]) -> None:
-    """A recipe that asks a teacher once per prompt."""
+    """A recipe that asks a teacher once per prompt, or as often as there are takes."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = prompts(name)
+    found, takes = prompts(name), 3 if name == "takes" else 1
     for file, texts in {"train": found[:TRAIN], "heldout": found[TRAIN : TRAIN + TEST]}.items():
         lines = [json.dumps({"text": text}) + "\n" for text in texts]
         (folder / f"{file}.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -95,7 +97,7 @@ def write_recipe(folder: Path, name: str, teacher: Mapping[str, Any]) -> None:
         "name": f"soft-labels-{name}",
         "teacher": {"sampling": SAMPLING if name != "exact" else {"max_tokens": 128}, **teacher},
         "seeds": {"path": "train.jsonl", "license": "CC0-1.0"},
-        "steps": [{"name": "answer", "prompt": "answer.j2"}],
+        "steps": [{"name": "answer", "prompt": "answer.j2", "samples": takes, "select": "all"}],
         "student": {"prompt": "answer.j2"},
         "heldout": {"path": "heldout.jsonl"},
         "terms": {"teacher": {"license": "Apache-2.0"}} if teacher is not EMBEDDED else {},
