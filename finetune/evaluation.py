@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def _refuse(data: Dataset, of_scores: Mapping[str, Any]) -> None:
 def _nearness(
     folder: Path, facts: runs.Facts, config: RunConfig, data: Dataset, prompts: Sequence[Prompt]
 ) -> dict[str, Any]:
-    """How near the student is to the teacher's own answers; RUN/heldout.json."""
+    """How near the student is to the teacher's own answers; RUN/heldout.json and, by row, RUN/heldout.jsonl."""
     started = time.monotonic()
     rows = [row for prompt in prompts for row in prompt.teacher]
     say(f"{data.path}: no held-out row has a `reference`, so the likelihood of the teacher's answers is measured")
@@ -128,6 +129,7 @@ def _nearness(
         "minutes": {"evaluate": (time.monotonic() - started) / 60},
         **_made_of(folder, facts, data),
     }
+    runs.write_text(folder / runs.HELDOUT_ROWS, runs.dump_lines([asdict(row) for row in found]))
     _write(folder / runs.HELDOUT, result)
     return result
 

@@ -64,6 +64,7 @@ class Likelihood:
 class Measured:
     """One of the teacher's answers to a held-out prompt."""
 
+    row_id: str
     seed_id: str
     size: int  # bytes of the answer
     models: Mapping[str, Likelihood]  # base, student and, where the API told all of it, teacher
@@ -103,7 +104,7 @@ def measure(
     for row, before, mine in zip(taken.rows, of_base, of_student, strict=True):
         theirs = of_teacher(row)
         models = {"base": before, "student": mine, **({} if theirs is None else {"teacher": theirs})}
-        found.append(Measured(row.seed_id, len(row.answer.encode()), models))
+        found.append(Measured(row.row_id, row.seed_id, len(row.answer.encode()), models))
     return found, taken.dropped
 
 

@@ -22,8 +22,8 @@ from finetune.errors import BadInput
 
 CONFIG, FACTS, METRICS, REPORT = "config.json", "run.json", "metrics.jsonl", "report.json"
 CHECKPOINTS, ANSWERS = "checkpoints", "answers"
-HELDOUT = "heldout.json"
-"""How near base and student are to the teacher's answers, where these cannot be scored."""
+HELDOUT, HELDOUT_ROWS = "heldout.json", "heldout.jsonl"
+"""How near base and student are to the teacher's answers, where these cannot be scored: all of them, and each."""
 PACKAGES = ("harvester", "torch", "transformers", "peft")
 ADAPTER, WEIGHTS = "adapter", "weights"
 """Where the student is: peft's adapter, or a whole model where every weight was trained."""

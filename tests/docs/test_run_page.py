@@ -11,7 +11,7 @@ import pytest
 import workplace
 
 PAGE = pages.read(pages.ROOT / "docs/reference/run.md")
-ELSEWHERE = {"weights/", "tensorboard/", "heldout.json"}
+ELSEWHERE = {"weights/", "tensorboard/", "heldout.json", "heldout.jsonl"}
 """Only of `--method full`, of `--tensorboard`, and where no held-out row has a reference."""
 
 

@@ -37,6 +37,9 @@ def run_on(data: Path, tiny_folder: Path, rate: float = 0.01, **settings: Any) -
     return data.parent / "run"
 
 
+PAGE = (Path(__file__).parents[2] / "docs/reference/run.md").read_text()
+
+
 @pytest.fixture
 def run(tmp_path: Path, tiny_folder: Path) -> Path:
     return run_on(prose(tmp_path), tiny_folder)
@@ -161,7 +164,7 @@ def test_a_page_of_scores_is_refused_with_what_there_is(run: Path, finetune: Com
 def test_the_reference_names_every_field(run: Path, finetune: Command) -> None:
     assert finetune("evaluate", run)[0] == 0
     found = json.loads((run / "heldout.json").read_text())
-    page = (Path(__file__).parents[2] / "docs/reference/run.md").read_text().split("\n## heldout.json\n")[1]
+    page = PAGE.split("\n## heldout.json\n")[1].split("\n## ")[0]
     fields, measures = (re.findall(r"^\| (`.*?) \| (.*) \|$", part, re.MULTILINE) for part in page.split("| measure |"))
     told = {name.split(".")[0]: text for cell, text in fields for name in re.findall(r"`([^`]+)`", cell)}
     assert told.keys() == found.keys()
@@ -170,6 +173,38 @@ def test_the_reference_names_every_field(run: Path, finetune: Command) -> None:
     for one in (*found["differences"], found["gap_closed"], found["models"]["base"]["agreement"]):
         name = "differences" if "than" in one else "gap_closed" if "value" in one else "models"
         assert set(one) <= set(re.findall(r"`(\w+)`", told[name]))
+
+
+def test_each_answer_s_numbers_are_kept_and_give_the_means_again(run: Path, finetune: Command) -> None:
+    assert finetune("evaluate", run)[0] == 0
+    lines = [json.loads(line) for line in (run / "heldout.jsonl").read_text().splitlines()]
+    assert [line["row_id"] for line in lines] == ["row100-0", "row100-1", *(f"row{101 + n}-0" for n in range(7))]
+    by_seed: dict[str, list[float]] = {}
+    for line in lines:
+        mine = line["models"]["student"]
+        by_seed.setdefault(line["seed_id"], []).append((mine["nats"] + mine["end_nats"]) / line["size"])
+    mean = json.loads((run / "heldout.json").read_text())["models"]["student"]["nats_per_byte"]["mean"]
+    assert sum(sum(values) / len(values) for values in by_seed.values()) / 8 == pytest.approx(mean)
+    told = set(re.findall(r"`(\w+)`", PAGE.split("\n## heldout.jsonl\n")[1]))
+    assert told == {*lines[0], *lines[0]["models"], *lines[0]["models"]["base"]}
+
+
+def test_a_teacher_with_other_tokens_is_a_floor_all_the_same(
+    tmp_path: Path, tiny_folder: Path, finetune: Command
+) -> None:
+    train_rows = [row(n, answer, told=False) for n, answer in enumerate(PROSE)]
+    test = [row(100 + n, answer, told=True) | {"logprobs": two_at_once(answer)} for n, answer in enumerate(PROSE)]
+    run = run_on(write_dataset(tmp_path / "other", {"train": train_rows, "test": test}), tiny_folder)
+    code, out, err = finetune("evaluate", run)
+    assert code == 0, err
+    assert "8 rows, 0 with lists that compare, 8 with the teacher's own likelihood" in out
+    assert "not given" not in out
+    assert "divergence" not in out
+
+
+def two_at_once(answer: str) -> list[dict[str, Any]]:
+    """The answer's first two bytes are one token."""
+    return [token | {"logprob": -0.5} for token in told_of(answer, joined=[0])]
 
 
 def test_the_model_card_tells_it(run: Path, finetune: Command, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_base_and_student_are_measured_as_by_whole_distributions(
     data = open_dataset(tmp_path / "data")
     found, left_out = measure(tmp_path / "run", config, data.split("test"), data.notes)
     assert left_out == {}
-    assert [one.seed_id for one in found] == [row["seed_id"] for row in TEST]
+    assert [(one.row_id, one.seed_id) for one in found] == [(row["row_id"], row["seed_id"]) for row in TEST]
     assert [one.size for one in found] == [len(row["messages"][1]["content"].encode()) for row in TEST]
     models = plain_models(tmp_path, tiny_folder, method)
     for row, measured in zip(TEST, found, strict=True):

@@ -15,7 +15,7 @@ def row(seed: int, base: float, student: float, teacher: float | None = None, **
     }
     if teacher is not None:
         models["teacher"] = Likelihood(teacher, more.get("end", 1.0), 4 + ("end" not in more))
-    return Measured(f"seed{seed}", 10, models)
+    return Measured(f"row{seed}", f"seed{seed}", 10, models)
 
 
 def rows(prompts: int = 8) -> list[Measured]:
@@ -127,6 +127,6 @@ def test_prompts_seen_in_training_are_warned_of() -> None:
 
 def test_more_agreement_is_better() -> None:
     low, high = (Likelihood(1.0, 1.0, 2, 0.5, share) for share in (0.5, 0.75))
-    found = summarise([Measured(f"seed{n}", 1, {"base": low, "student": high}) for n in range(8)])
+    found = summarise([Measured(f"row{n}", f"seed{n}", 1, {"base": low, "student": high}) for n in range(8)])
     (line,) = [line for line in nearness_table(whole(found)).splitlines() if "agreement" in line and " - " in line]
     assert line.endswith("better")
