@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import FiniteFloat, PositiveInt
 from torch import Tensor
 
 from finetune.alignment import Aligned
@@ -44,11 +45,15 @@ TALK_EVERY_S = 5.0
 class Likelihood:
     """What a model makes of one answer."""
 
-    nats: float  # -log of the answer's likelihood, without the token that ends the turn
-    end_nats: float | None  # of that token; None where the teacher did not end the turn or its API did not list it
-    tokens: int  # with that token
-    divergence: float | None = None  # nats: the mean of `losses.bucket` over the tokens at which the API listed any
-    agreement: float | None = None  # share of those at which the model's likeliest token is the teacher's
+    nats: FiniteFloat  # -log of the answer's likelihood, without the token that ends the turn
+    end_nats: (
+        FiniteFloat | None
+    )  # of that token; None where the teacher did not end the turn or its API did not list it
+    tokens: PositiveInt  # with that token
+    divergence: FiniteFloat | None = (
+        None  # nats: the mean of `losses.bucket` over the tokens at which the API listed any
+    )
+    agreement: FiniteFloat | None = None  # share of those at which the model's likeliest token is the teacher's
 
     @property
     def total(self) -> float:
@@ -66,7 +71,7 @@ class Measured:
 
     row_id: str
     seed_id: str
-    size: int  # bytes of the answer
+    size: PositiveInt  # bytes of the answer
     models: Mapping[str, Likelihood]  # base, student and, where the API told all of it, teacher
 
 

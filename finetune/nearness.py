@@ -4,7 +4,7 @@ Several answers to one prompt are averaged, so each prompt weighs the same.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,8 @@ from finetune.intervals import too_few
 from finetune.likelihood import Likelihood, Measured
 from finetune.unbounded import gap_closed, interval, paired_difference
 
-MODELS = ("base", "student", "teacher")
+STUDENT = "student"
+MODELS = ("base", STUDENT, "teacher")
 MEASURES: Mapping[str, Callable[[Measured, Likelihood], float | None]] = {
     "nats_per_byte": lambda row, found: found.total / row.size,
     "nats_per_token": lambda _, found: found.total / found.tokens,
@@ -36,40 +37,59 @@ def summarise(rows: Sequence[Measured]) -> dict[str, Any]:
         rows: at least one.
     """
     values = {model: {measure: _by_prompt(rows, model, measure) for measure in MEASURES} for model in MODELS}
-    of_same = {model: _by_prompt(_with_teacher(rows), model, BYTE) for model in MODELS}
-    differences = [
-        _difference(measure, "base", values["student"][measure], values["base"][measure])
-        for measure in MEASURES
-        if values["student"][measure]
-    ]
-    if of_same["teacher"]:
-        differences.append(_difference(BYTE, "teacher", of_same["student"], of_same["teacher"]))
+    with_teacher = [_of_same_text(row) for row in rows if "teacher" in row.models]
+    of_same = {model: _by_prompt(with_teacher, model, BYTE) for model in MODELS}
     return {
         "models": {
             model: {measure: _mean(measure, found) for measure, found in measures.items()}
             for model, measures in values.items()
         },
-        "differences": differences,
+        "differences": [
+            *_differences(rows, MEASURES, STUDENT, "base"),
+            *_differences(with_teacher, (BYTE,), STUDENT, "teacher"),
+        ],
         "gap_closed": _gap(of_same),
     }
+
+
+def students_apart(
+    mine: Sequence[Measured], theirs: Sequence[Measured], name: str, than: str
+) -> tuple[list[dict[str, Any]], bool]:
+    """What one run's student has more than another's, of the same answers.
+
+    Args:
+        mine: of the one run.
+        theirs: of the other, with the same row_ids.
+        name: what the one's student is called, as `arm`.
+        than: what the other's is called.
+
+    Returns:
+        What heldout.json calls `differences`, and whether both cut each answer into as many tokens. Where not, they are
+        by byte alone: tokens that differ are not the same question.
+    """
+    others = {row.row_id: row.models[STUDENT] for row in theirs}
+    both = [replace(row, models={name: row.models[STUDENT], than: others[row.row_id]}) for row in mine]
+    rows = [_of_same_text(row) for row in both]
+    same_tokens = all(row.models[name].tokens == row.models[than].tokens for row in rows)
+    return list(_differences(rows, MEASURES if same_tokens else (BYTE,), name, than)), same_tokens
 
 
 def _by_prompt(rows: Sequence[Measured], model: str, measure: str) -> Values:
     found: dict[str, list[float]] = {}
     for row in rows:
-        value = MEASURES[measure](row, row.models[model]) if model in row.models else None
+        value = _value(row, model, measure)
         if value is not None:
             found.setdefault(row.seed_id, []).append(value)
     return {seed: sum(values) / len(values) for seed, values in found.items()}
 
 
-def _with_teacher(rows: Sequence[Measured]) -> list[Measured]:
-    """The rows of which the teacher's own is known, each for all three of the same text.
+def _value(row: Measured, model: str, measure: str) -> float | None:
+    return MEASURES[measure](row, row.models[model]) if model in row.models else None
 
-    An end of turn that one of them has not been asked for is left out of all.
-    """
-    found = [row for row in rows if "teacher" in row.models]
-    return [row if _all_end(row) else replace(row, models=_without_end(row.models)) for row in found]
+
+def _of_same_text(row: Measured) -> Measured:
+    """An end of turn that one of the models has not been asked for is left out of all."""
+    return row if _all_end(row) else replace(row, models=_without_end(row.models))
 
 
 def _all_end(row: Measured) -> bool:
@@ -92,14 +112,19 @@ def _mean(measure: str, found: Values) -> dict[str, Any] | None:
     }
 
 
-def _difference(measure: str, than: str, mine: Values, theirs: Values) -> dict[str, Any]:
-    value, sure = paired_difference(list(mine.values()), [theirs[seed] for seed in mine])
-    said = {"interval": list(sure)} if sure else {"interval": None, "refusal": too_few(len(mine))}
-    return {"measure": measure, "arm": "student", "than": than, "n": len(mine), "value": value, **said}
+def _differences(rows: Sequence[Measured], measures: Iterable[str], arm: str, than: str) -> Iterator[dict[str, Any]]:
+    """Of each measure that both have of any row, over the rows of which both have it."""
+    for measure in measures:
+        both = [row for row in rows if None not in (_value(row, arm, measure), _value(row, than, measure))]
+        if both:
+            mine, theirs = (list(_by_prompt(both, model, measure).values()) for model in (arm, than))
+            value, sure = paired_difference(mine, theirs)
+            said = {"interval": list(sure)} if sure else {"interval": None, "refusal": too_few(len(mine))}
+            yield {"measure": measure, "arm": arm, "than": than, "n": len(mine), "value": value, **said}
 
 
 def _gap(values: Mapping[str, Values]) -> dict[str, Any]:
-    base, teacher, student = (list(values[model].values()) for model in ("base", "teacher", "student"))
+    base, teacher, student = (list(values[model].values()) for model in ("base", "teacher", STUDENT))
     if not teacher:
         return {"n": 0, "value": None, "refusal": NO_TEACHER}
     gap = gap_closed(base, teacher, student)

@@ -1,9 +1,7 @@
 """Several evaluated runs beside each other: scores, settings that differ, loss curves, and what may be compared."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from finetune import runs
 from finetune.errors import BadInput
 from finetune.intervals import paired_difference, too_few
 from finetune.reporting import figures, words
+from finetune.reporting.naming import names_of, settings_apart, settings_lines
 from finetune.reporting.page import render
 from finetune.reporting.plots import Chart, Series, lines, ranges
 from finetune.reporting.reading import Case, Run, read_run
@@ -54,16 +53,15 @@ def compare(folders: Sequence[Path]) -> Comparison:
     Raises:
         BadInput: fewer than two runs, one of them twice, or one that is not evaluated.
     """
-    resolved = [folder.resolve() for folder in folders]
-    if len(set(resolved)) < max(len(resolved), 2):
-        raise BadInput("compare: name at least two runs, each once")
-    names, found = _names(resolved), [read_run(folder) for folder in folders]
+    names, found = names_of(folders), [read_run(folder) for folder in folders]
     prompts = [_prompts(run.cases) for run in found]
     same = [mine == prompts[0] for mine in prompts]
     changes = [
         _change(names[place], names[0], run, found[0], same=same[place]) for place, run in enumerate(found) if place > 0
     ]
-    return Comparison((*names,), (*found,), (*same,), (*changes,), _settings(found))
+    return Comparison(
+        (*names,), (*found,), (*same,), (*changes,), settings_apart([(run.facts, run.config) for run in found])
+    )
 
 
 def write_comparison(found: Comparison, path: Path) -> Path:
@@ -129,23 +127,11 @@ def comparison_table(found: Comparison) -> str:
         sure = f"95 % interval {words.points_span(change.interval)}" if change.interval else change.refusal
         said = sure if change.value is None else f"{words.points(change.value)} points ({sure})"
         rows.append(f"student of {change.run} - student of {change.than}: {said}")
-    rows += [""] + [
-        f"{name}: {' | '.join(words.plain(value, words.NOT_SET) for value in values)}"
-        for name, values in found.settings.items()
-    ]
+    rows += ["", *settings_lines(found.settings)]
     return words.ascii_spaces("\n".join(rows).rstrip())
 
 
 DIFFERENT = "different held-out prompts"
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Paths without what all have in common, and without an ending that all have in common."""
-    parent = Path(commonpath(folders))
-    names = [folder.relative_to(parent) for folder in folders]
-    while len({name.name for name in names}) == 1 and all(len(name.parts) > 1 for name in names):
-        names = [name.parent for name in names]
-    return [str(name) if str(name) != "." else parent.name for name in names]
 
 
 def _prompts(cases: Sequence[Case]) -> dict[str, str]:
@@ -167,13 +153,6 @@ def _change(name: str, than: str, run: Run, first: Run, *, same: bool) -> Change
     seeds = list(ours)
     value, interval = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
     return Change(name, than, value, interval, None if interval else too_few(len(seeds)))
-
-
-def _settings(found: Sequence[Run]) -> dict[str, tuple[Any, ...]]:
-    described = [{"dataset": run.facts.dataset_sha256[:12], **run.config} for run in found]
-    names = dict.fromkeys(name for settings in described for name in settings)
-    rows = {name: tuple(settings.get(name) for settings in described) for name in names}
-    return {name: values for name, values in rows.items() if len(set(map(json.dumps, values))) > 1}
 
 
 def _scores(found: Comparison) -> Chart | None:

@@ -36,10 +36,10 @@ def nearness_cells(found: Heldout) -> Iterator[tuple[str, str, str, str, str]]:
     for measure, title in TITLES.items():
         for model, measures in found.models.items():
             if (one := measures.get(measure)) is not None:
-                yield title, model, str(one.n), f"{one.mean:.4f}", _span(one.interval)
+                yield title, model, str(one.n), f"{one.mean:.4f}", mean_span(one.interval)
         for apart in found.differences:
             if apart.measure == measure:
-                yield title, f"{apart.arm} - {apart.than}", str(apart.n), f"{apart.value:+.4f}", _sure(apart)
+                yield title, f"{apart.arm} - {apart.than}", str(apart.n), f"{apart.value:+.4f}", apart_span(apart)
 
 
 def nearness_notes(found: Heldout) -> list[str]:
@@ -58,7 +58,7 @@ def nearness_notes(found: Heldout) -> list[str]:
 def nearness_warnings(found: Heldout) -> list[str]:
     """What speaks against the student, or against the measurement."""
     lead = next((one for one in found.differences if (one.measure, one.than) == (BYTE, "base")), None)
-    words = _in_words(lead) if lead else TOO_FEW
+    words = in_words(lead) if lead else TOO_FEW
     said = [WARNINGS[words]] if words in WARNINGS else []
     if found.overlap.prompts:
         seen = f"{found.overlap.prompts} of the {found.overlap.of} held-out prompts were also in the training data"
@@ -76,18 +76,21 @@ def _lines(found: Heldout) -> Iterator[str]:
     yield from ("", closed, overlap)
 
 
-def _span(interval: Interval | None) -> str:
+def mean_span(interval: Interval | None) -> str:
+    """A mean's interval."""
     return f"none: {TOO_FEW}" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
-def _sure(one: Apart) -> str:
+def apart_span(one: Apart) -> str:
+    """A difference's interval and what it says, or why there is none."""
     if one.interval is None:
         return one.refusal or TOO_FEW
     low, high = one.interval
-    return f"{low:+.4f} to {high:+.4f}   {_in_words(one)}"
+    return f"{low:+.4f} to {high:+.4f}   {in_words(one)}"
 
 
-def _in_words(one: Apart) -> str:
+def in_words(one: Apart) -> str:
+    """Whether `arm` is better than `than`."""
     if one.interval is None:
         return TOO_FEW
     low, high = one.interval

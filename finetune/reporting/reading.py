@@ -66,14 +66,27 @@ def read_run(folder: Path) -> Run:
         folder=folder,
         report=report,
         facts=facts,
-        config=dict(_flat(read_json(folder / runs.CONFIG, "name a folder that `finetune train --out` wrote"))),
-        metrics=tuple(_lines(folder / runs.METRICS, "train into another folder")),
+        config=read_settings(folder),
+        metrics=tuple(read_objects(folder / runs.METRICS, "train into another folder")),
         cases=_cases(folder / runs.ANSWERS, report.arms),
     )
 
 
-def _lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file; none where it is missing."""
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What config.json says: dotted names → values.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    return dict(_flat(read_json(folder / runs.CONFIG, "name a folder that `finetune train --out` wrote")))
+
+
+def read_objects(path: Path, mend: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file; none where it is missing.
+
+    Raises:
+        BadInput: it cannot be read; `mend` says what to do.
+    """
     if not path.exists():
         return
     try:
@@ -103,7 +116,7 @@ def _cases(folder: Path, arms: Collection[str]) -> tuple[Case, ...]:
     # The prompts first: theirs is the order; in older runs the answers' is.
     for name in (PROMPTS, *sorted(arms)):
         path = folder / f"{name}.jsonl"
-        for number, line in enumerate(_lines(path, EVALUATE_AGAIN), start=1):
+        for number, line in enumerate(read_objects(path, EVALUATE_AGAIN), start=1):
             seed = line.get("seed_id")
             if not isinstance(seed, str):
                 raise BadInput(f"{path}: line {number}: seed_id: missing; {EVALUATE_AGAIN}")

@@ -153,12 +153,28 @@ def test_where_no_answer_can_be_measured_it_is_one_clear_line(
     assert "no answer can be measured (1 empty answer, 1 longer than 512 tokens)" in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["report", "compare"])
-def test_a_page_of_scores_is_refused_with_what_there_is(run: Path, finetune: Command, command: str) -> None:
+def test_a_page_of_scores_is_refused_with_what_there_is(run: Path, finetune: Command) -> None:
     assert finetune("evaluate", run)[0] == 0
-    code, out, err = finetune(command, run, *(["other"] if command == "compare" else []))
+    code, out, err = finetune("report", run)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "no `reference`, so no answers were scored; heldout.json says what was measured" in err
+
+
+def test_two_students_are_compared_by_the_answers_that_both_were_measured_on(
+    tmp_path: Path, tiny_folder: Path, run: Path, finetune: Command
+) -> None:
+    other = run_on(prose(tmp_path / "unlearnt"), tiny_folder, 1e-30)
+    for one in (run, other):
+        assert finetune("evaluate", one)[0] == 0
+    code, out, err = finetune("compare", run, other, "--json")
+    assert code == 0, err
+    (change,) = json.loads(out)["changes"]
+    assert change["same_tokens"] is True
+    assert [one["measure"] for one in change["differences"]][:3] == ["nats_per_byte", "nats_per_token", "divergence"]
+    first, second = (json.loads((one / "heldout.json").read_text())["models"]["student"] for one in (run, other))
+    for one in change["differences"]:
+        assert one["value"] == pytest.approx(second[one["measure"]]["mean"] - first[one["measure"]]["mean"])
+    assert change["differences"][0]["verdict"] == "worse"
 
 
 def test_the_reference_names_every_field(run: Path, finetune: Command) -> None:

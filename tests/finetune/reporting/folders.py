@@ -3,12 +3,14 @@
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from finetune.intervals import gap_recovered, paired_difference, wilson
+from finetune.likelihood import Measured
+from finetune.nearness import summarise
 
 NAMES = ("Adaeze Bouchard", "Daisuke Islam", "Karolína Mbeki", "Yara El-Sayed", "Brigitte Reyes", "Nkechi Þórsdóttir")
 SHARES = {"base": 0.0, "base_instruction": 0.04, "teacher": 0.83, "student": 0.84, "unfiltered": 0.76}
@@ -61,6 +63,17 @@ def make_run(
     dump(folder / "run.json", _facts())
     dump(folder / "config.json", _config(config or {}))
     dump_lines(folder / "metrics.jsonl", _metrics(66, scale=1 + 0.1 * seed))
+    return folder
+
+
+def make_prose_run(folder: Path, rows: Sequence[Measured], *, config: Mapping[str, Any] | None = None) -> Path:
+    """A run whose held-out rows have no `reference`, evaluated."""
+    folder.mkdir(parents=True)
+    counts = {"measured": len(rows), "with_lists": 0, "with_teacher": 0}
+    dump(folder / "heldout.json", {"rows": counts, **summarise(rows), "overlap": {"prompts": 0, "of": len(rows)}})
+    dump_lines(folder / "heldout.jsonl", [asdict(row) for row in rows])
+    dump(folder / "run.json", _facts())
+    dump(folder / "config.json", _config(config or {}))
     return folder
 
 
