@@ -46,13 +46,9 @@ class Likelihood:
     """What a model makes of one answer."""
 
     nats: FiniteFloat  # -log of the answer's likelihood, without the token that ends the turn
-    end_nats: (
-        FiniteFloat | None
-    )  # of that token; None where the teacher did not end the turn or its API did not list it
+    end_nats: FiniteFloat | None  # of that token; None where the teacher did not end the turn or its API left it out
     tokens: PositiveInt  # with that token
-    divergence: FiniteFloat | None = (
-        None  # nats: the mean of `losses.bucket` over the tokens at which the API listed any
-    )
+    divergence: FiniteFloat | None = None  # nats: mean of `losses.bucket` over the tokens at which the API listed any
     agreement: FiniteFloat | None = None  # share of those at which the model's likeliest token is the teacher's
 
     @property
