@@ -190,10 +190,8 @@ def main() -> None:
             lines.append({"arm": name, "seeds": None, **mean_of(run["rows"])})
     runs_made = [run for runs in found.values() for run in runs.values()]
     rest = min((run["soft"]["rest"] for run in runs_made if run["soft"]), default=None)  # of the longest lists
-    minutes, held_out = (
-        sum(run["minutes"] for run in runs_made),
-        max((len(run["rows"]) for run in runs_made), default=0),
-    )
+    minutes = sum(run["minutes"] for run in runs_made)
+    held_out = max((len(run["rows"]) for run in runs_made), default=0)
     show(
         lines,
         f"{options.student} on {options.dataset}, {options.steps} steps of {options.batch_size} rows,"

@@ -89,9 +89,14 @@ def gap_recovered(base: Sequence[float], teacher: Sequence[float], student: Sequ
     gain = [mine - before for mine, before in zip(student, base, strict=True)]
     low, high = _around(lead)
     if low <= 0:
-        what = "includes 0" if high >= 0 else "lies below 0"
-        return Gap(None, None, f"the 95 % interval of teacher - base [{low:.3f}, {high:.3f}] {what}")
+        return unclear("teacher - base", low, high)
     return Gap(sum(gain) / sum(lead), _ratio(gain, lead), None)
+
+
+def unclear(lead: str, low: float, high: float) -> Gap:
+    """No share of a lead whose 95 % interval is not above 0."""
+    what = "includes 0" if high >= 0 else "lies below 0"
+    return Gap(None, None, f"the 95 % interval of {lead} [{low:.3f}, {high:.3f}] {what}")
 
 
 def too_few(prompts: int) -> str:

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from finetune.intervals import FEWEST, Z_95, Gap, Interval, fieller, too_few
+from finetune.intervals import FEWEST, Z_95, Gap, Interval, fieller, too_few, unclear
 
 
 def interval(values: Sequence[float]) -> Interval | None:
@@ -40,8 +40,7 @@ def gap_closed(base: Sequence[float], teacher: Sequence[float], student: Sequenc
     gain = [before - mine for before, mine in zip(base, student, strict=True)]
     low, high = _around(lead)
     if low <= 0:
-        what = "includes 0" if high >= 0 else "lies below 0"
-        return Gap(None, None, f"the 95 % interval of base - teacher [{low:.3f}, {high:.3f}] {what}")
+        return unclear("base - teacher", low, high)
     scale = student_t(len(lead) - 1) ** 2 / len(lead)
     gg, ll = scale * statistics.variance(gain), scale * statistics.variance(lead)
     gl = scale * statistics.covariance(gain, lead)

@@ -11,7 +11,7 @@ from finetune.errors import BadInput
 from finetune.likelihood import Measured
 from finetune.nearness import STUDENT
 from finetune.reporting.reading import read_objects
-from finetune.reporting.report import Count, Gap, Interval, Overlap, Part, read_json
+from finetune.reporting.report import Count, Difference, Gap, Interval, Overlap, Part, read_json
 
 MEASURED = TypeAdapter(Measured)
 
@@ -33,16 +33,11 @@ class Mean(Part):
     interval: Interval | None = None
 
 
-class Apart(Part):
-    """What `arm` has more than `than`, paired by prompt."""
+class Apart(Difference):
+    """What `arm` has more than `than` of one measure."""
 
     measure: str
-    arm: str
-    than: str
     n: Count
-    value: float
-    interval: Interval | None = None
-    refusal: str | None = None  # why there is no interval
 
 
 class Heldout(Part):
